@@ -169,6 +169,9 @@ type Env struct {
 	// Old is the check of this name in the running policy, or nil: what
 	// survives a reload is taken from it.
 	Old Check
+	// DoorTimeout is how long NGINX waits for ENTER: a check that holds an
+	// answer back holds it for at most half of that. 0 offline.
+	DoorTimeout time.Duration
 	// Warn reports what the person who wrote the settings should know though
 	// it is no error: rules skipped, a flaw in a document.
 	Warn func(message string)

@@ -294,3 +294,6 @@ func (w *Walk) record(took time.Duration) {
 	}
 	w.i.Recorder.Record(e)
 }
+
+// Moment is when, and under which override, the walk's decisions are made.
+func (w *Walk) Moment() policy.Moment { return w.at }

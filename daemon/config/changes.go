@@ -1,0 +1,78 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Inventory is what a check that holds many named things (rules, schemas)
+// tells of them: a print of each, for saying what a reload changed.
+type Inventory interface {
+	// Inventory names what is counted ("rules") and maps each thing to a hash.
+	Inventory() (noun string, prints map[string]uint64)
+}
+
+// Changes says in one line what this configuration changes against the old one.
+func (l *Loaded) Changes(old *Loaded) string {
+	changed, same := map[string]int{}, map[string]int{}
+	compare(l.prints, old.prints, changed, same)
+	for id, c := range l.instances {
+		now, ok := c.(Inventory)
+		if !ok {
+			continue
+		}
+		noun, prints := now.Inventory()
+		var before map[string]uint64
+		if o, ok := old.instances[id].(Inventory); ok {
+			_, before = o.Inventory()
+		}
+		tally(noun, prints, before, changed, same)
+	}
+	return "changed: " + counts(changed) + "; unchanged: " + counts(same)
+}
+
+func compare(now, before map[string]string, changed, same map[string]int) {
+	byNoun := func(m map[string]string, noun string) map[string]string {
+		out := map[string]string{}
+		for k, v := range m {
+			if rest, ok := strings.CutPrefix(k, noun+" "); ok {
+				out[rest] = v
+			}
+		}
+		return out
+	}
+	for _, noun := range []string{"route", "check", "exception"} {
+		tally(noun+"s", byNoun(now, noun), byNoun(before, noun), changed, same)
+	}
+}
+
+func tally[T comparable](noun string, now, before map[string]T, changed, same map[string]int) {
+	for k, v := range now {
+		if was, ok := before[k]; ok && was == v {
+			same[noun]++
+		} else {
+			changed[noun]++
+		}
+	}
+	for k := range before {
+		if _, ok := now[k]; !ok {
+			changed[noun]++
+		}
+	}
+}
+
+func counts(m map[string]int) string {
+	var parts []string
+	for noun, n := range m {
+		if n == 1 {
+			noun = strings.TrimSuffix(noun, "s")
+		}
+		parts = append(parts, fmt.Sprintf("%d %s", n, noun))
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ", ")
+}

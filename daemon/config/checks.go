@@ -1,0 +1,44 @@
+package config
+
+import (
+	"github.com/sallyport/sallyport/daemon/check"
+)
+
+// checks lists every check in running order: a line each. Nobody minds who ran before.
+var checks = []entry{}
+
+// entry is a check as config knows it: its name, its settings' defaults, and
+// how to build it from them.
+type entry struct {
+	name     string
+	defaults func() any // a pointer to fresh settings
+	build    func(settings any, env check.Env) (check.Check, error)
+}
+
+// line makes an entry of what every check's package exports.
+func line[S any](name string, defaults func() S, build func(S, check.Env) (check.Check, error)) entry {
+	return entry{
+		name:     name,
+		defaults: func() any { s := defaults(); return &s },
+		build: func(settings any, env check.Env) (check.Check, error) {
+			return build(*settings.(*S), env)
+		},
+	}
+}
+
+func find(name string) *entry {
+	for i := range checks {
+		if checks[i].name == name {
+			return &checks[i]
+		}
+	}
+	return nil
+}
+
+func names() []string {
+	var out []string
+	for _, e := range checks {
+		out = append(out, e.name)
+	}
+	return out
+}

@@ -1,0 +1,262 @@
+package door
+
+import (
+	"bytes"
+	"net/netip"
+	"strconv"
+
+	"github.com/sallyport/sallyport/daemon/request"
+)
+
+// head is what NGINX sent ahead of a body: its own metadata, and the client's
+// request line and headers inside it.
+type head struct {
+	target  []byte // "/enter", "/body", "/leave", "/relay"
+	length  int64  // Content-Length of what follows, -1 when chunked
+	meta    [metaFields][]byte
+	hasMeta bool
+	uri     []byte
+	to      []byte // named location an allowed relay goes on to
+	carry   []byte // findings that ENTER handed on
+	close   bool
+	headers []request.Header
+}
+
+// The fields of X-Sallyport-Meta, which nginx/sallyport/meta.conf writes,
+// parted by single spaces; none can hold a space, any can be empty.
+const (
+	metaVersion = iota
+	metaID
+	metaRemoteAddr
+	metaRemotePort
+	metaServerAddr
+	metaServerPort
+	metaConnection
+	metaTLS
+	metaCipher
+	metaProtocol
+	metaMethod
+	metaLength
+	metaNoBody
+	metaMode
+	metaFields
+)
+
+var (
+	crlf    = []byte("\r\n")
+	headEnd = []byte("\r\n\r\n")
+)
+
+// maxHeaders bounds the header lines kept; NGINX itself takes at most 1,000
+// (max_headers) from 1.29 on and 100 by RFC practice before.
+const maxHeaders = 4096
+
+// parseHead reads a whole head, which ends with an empty line, or as much of a
+// cut one as has whole lines. It never fails on what a client can cause: lines
+// without a colon are skipped. ok is false when NGINX's request line or our
+// metadata is missing, which only a wrong configuration does.
+func (h *head) parse(b []byte) (ok bool) {
+	headers := h.headers[:0]
+	*h = head{headers: headers}
+	line, rest, found := bytes.Cut(b, crlf)
+	if !found {
+		return false
+	}
+	_, line, found = bytes.Cut(line, []byte{' '})
+	if !found {
+		return false
+	}
+	h.target, _, _ = bytes.Cut(line, []byte{' '})
+	// A mirror's subrequest keeps the client's query.
+	h.target, _, _ = bytes.Cut(h.target, []byte{'?'})
+	for len(rest) > 0 {
+		line, rest, found = bytes.Cut(rest, crlf)
+		if !found || len(line) == 0 {
+			break
+		}
+		colon := bytes.IndexByte(line, ':')
+		if colon <= 0 {
+			continue
+		}
+		name, value := line[:colon], line[colon+1:]
+		if len(value) > 0 && value[0] == ' ' {
+			value = value[1:]
+		}
+		h.line(name, value)
+	}
+	return h.hasMeta && string(h.meta[metaVersion]) == "1" && len(h.meta[metaID]) == 32
+}
+
+func (h *head) line(name, value []byte) {
+	if len(name) > 12 && (name[0]|0x20) == 'x' && bytes.EqualFold(name[:12], []byte("x-sallyport-")) {
+		h.ours(name[12:], value)
+		return
+	}
+	switch len(name) {
+	case 10:
+		// NGINX's own, for this hop; the client's comes as metadata.
+		if bytes.EqualFold(name, []byte("connection")) {
+			h.close = h.close || bytes.EqualFold(value, []byte("close"))
+			return
+		}
+	case 14:
+		if bytes.EqualFold(name, []byte("content-length")) {
+			h.length, _ = strconv.ParseInt(string(value), 10, 64)
+		}
+	case 17:
+		if bytes.EqualFold(name, []byte("transfer-encoding")) {
+			h.length = -1
+			return
+		}
+	}
+	if len(h.headers) < maxHeaders {
+		h.headers = append(h.headers, request.Header{Name: name, Value: value})
+	}
+}
+
+// hop names the headers that NGINX does not pass on and gives as metadata.
+var hop = map[string][]byte{
+	"hop-upgrade": []byte("Upgrade"), "hop-connection": []byte("Connection"),
+	"hop-te": []byte("TE"), "hop-expect": []byte("Expect"), "hop-transfer-encoding": []byte("Transfer-Encoding"),
+	"hop-content-length": []byte("Content-Length"),
+}
+
+// ours takes a header of our own. Each location sets every one of them, so a
+// client's copy never arrives, and only the first counts all the same.
+func (h *head) ours(name, value []byte) {
+	switch string(name) {
+	case "Meta":
+		if h.hasMeta {
+			return
+		}
+		h.hasMeta = true
+		for i := range h.meta {
+			h.meta[i], value, _ = bytes.Cut(value, []byte{' '})
+		}
+	case "Uri":
+		if h.uri == nil {
+			h.uri = value
+		}
+	case "To":
+		if h.to == nil {
+			h.to = value
+		}
+	case "Carry":
+		if h.carry == nil {
+			h.carry = value
+		}
+	default:
+		if known, ok := hop[string(bytes.ToLower(name))]; ok && len(value) > 0 && len(h.headers) < maxHeaders {
+			h.headers = append(h.headers, request.Header{Name: known, Value: value})
+		}
+	}
+}
+
+// fill makes r the client's request that the head tells of.
+func (h *head) fill(r *request.Request) {
+	r.ID = h.meta[metaID]
+	r.Client = addrPort(h.meta[metaRemoteAddr], h.meta[metaRemotePort])
+	r.ServerAddr = addrPort(h.meta[metaServerAddr], h.meta[metaServerPort])
+	r.Connection = number(h.meta[metaConnection])
+	r.TLS = request.TLS{Version: known(h.meta[metaTLS]), Cipher: known(h.meta[metaCipher])}
+	r.Protocol, r.Method = known(h.meta[metaProtocol]), known(h.meta[metaMethod])
+	r.URI = h.uri
+	r.Headers = h.headers
+	for i := range r.Headers {
+		if n := &r.Headers[i]; len(n.Name) == 4 && bytes.EqualFold(n.Name, []byte("host")) {
+			r.Host = hostName(n.Value)
+			break
+		}
+	}
+}
+
+// hostName takes the port off and folds the case, in place.
+func hostName(host []byte) []byte {
+	if len(host) > 0 && host[0] == '[' {
+		if end := bytes.IndexByte(host, ']'); end > 0 {
+			return host[:end+1]
+		}
+	}
+	if colon := bytes.IndexByte(host, ':'); colon >= 0 {
+		host = host[:colon]
+	}
+	for _, c := range host {
+		if 'A' <= c && c <= 'Z' {
+			return bytes.ToLower(host)
+		}
+	}
+	return host
+}
+
+// noBody says that the client's request has no body: by its headers over
+// HTTP/1, never known over later versions.
+func (h *head) noBody() bool { return len(h.meta[metaNoBody]) == 1 && h.meta[metaNoBody][0] == '1' }
+
+func (h *head) mode() string { return known(h.meta[metaMode]) }
+
+func addrPort(addr, port []byte) netip.AddrPort {
+	if len(addr) > 64 {
+		return netip.AddrPort{}
+	}
+	a, err := parseAddr(addr)
+	if err != nil {
+		return netip.AddrPort{} // "unix:": a client on a Unix socket has no address
+	}
+	return netip.AddrPortFrom(a, uint16(number(port)))
+}
+
+// parseAddr reads the common IPv4 form without allocating, all else by netip.
+func parseAddr(b []byte) (netip.Addr, error) {
+	var four [4]byte
+	n, v, digits := 0, 0, 0
+	for _, c := range b {
+		switch {
+		case c >= '0' && c <= '9' && digits < 3:
+			v, digits = v*10+int(c-'0'), digits+1
+		case c == '.' && digits > 0 && v < 256 && n < 3:
+			four[n] = byte(v)
+			n, v, digits = n+1, 0, 0
+		default:
+			return netip.ParseAddr(string(b))
+		}
+	}
+	if n != 3 || digits == 0 || v > 255 {
+		return netip.ParseAddr(string(b))
+	}
+	four[3] = byte(v)
+	return netip.AddrFrom4(four), nil
+}
+
+func number(b []byte) uint64 {
+	var n uint64
+	for _, c := range b[:min(len(b), 19)] {
+		if c < '0' || c > '9' {
+			return 0
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n
+}
+
+// words are the values that nearly every request has, kept so that they need
+// no allocation each time.
+var words = func() map[string]string {
+	m := map[string]string{}
+	for _, s := range []string{
+		"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PROPFIND", "REPORT", "QUERY",
+		"HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "HTTP/3.0", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3",
+		"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256",
+		"ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
+		"inline", "guard", "metadata", "relay", "observe",
+	} {
+		m[s] = s
+	}
+	return m
+}()
+
+func known(b []byte) string {
+	if s, ok := words[string(b)]; ok {
+		return s
+	}
+	return string(b)
+}
