@@ -64,6 +64,8 @@ type Event struct {
 
 	// Message is for events that are not about one request.
 	Message string
+	// Actor is who caused an audit event, "root (uid 0)".
+	Actor string
 	// Duration is how long the judgement took.
 	Duration time.Duration
 
