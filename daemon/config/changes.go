@@ -76,3 +76,23 @@ func counts(m map[string]int) string {
 	slices.Sort(parts)
 	return strings.Join(parts, ", ")
 }
+
+// Summary says in one line what the configuration holds.
+func (l *Loaded) Summary() string {
+	return counts(l.numbers())
+}
+
+func (l *Loaded) numbers() map[string]int {
+	n := map[string]int{}
+	for k := range l.prints {
+		noun, _, _ := strings.Cut(k, " ")
+		n[noun+"s"]++
+	}
+	for _, c := range l.instances {
+		if inv, ok := c.(Inventory); ok {
+			noun, prints := inv.Inventory()
+			n[noun] += len(prints)
+		}
+	}
+	return n
+}

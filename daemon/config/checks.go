@@ -42,3 +42,12 @@ func names() []string {
 	}
 	return out
 }
+
+// otherTables are the tables that are not a check's and not config's own, with
+// their defaults.
+func otherTables() []otherTable { return nil }
+
+type otherTable struct {
+	name     string
+	defaults any
+}

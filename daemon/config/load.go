@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,20 +107,31 @@ func (f *file) wrong(key, format string, args ...any) Problem {
 	}
 }
 
+// positionInMessage is how the TOML library tells the place of a wrong type.
+var positionInMessage = regexp.MustCompile(`^(?s:toml: )?(?s:: )?(?:line (\d+) )?\(last key "([^"]*)"\): (.*)$`)
+
 // decodeProblem gives an error of the TOML library its place.
 func (f *file) decodeProblem(table string, err error) Problem {
+	if f.at == nil {
+		f.at = locations(f.text)
+	}
 	var parse toml.ParseError
-	if errors.As(err, &parse) {
+	if errors.As(err, &parse) && parse.Position.Line > 0 && parse.Message != "" {
 		message := parse.Message
-		if message == "" {
-			message = strings.TrimPrefix(parse.Error(), "toml: ")
-		}
 		if parse.LastKey != "" {
 			message = parse.LastKey + ": " + message
 		}
 		return Problem{File: f.path, Line: parse.Position.Line, Column: max(parse.Position.Col, 1), Message: message}
 	}
-	return f.wrong(table, "%s: %s", table, strings.TrimPrefix(err.Error(), "toml: "))
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "toml: "), ": ")
+	if m := positionInMessage.FindStringSubmatch(text); m != nil {
+		p := f.wrong(f.numbered(m[2]), "%s: %s", m[2], m[3])
+		if line, _ := strconv.Atoi(m[1]); line > 0 && line != p.Line {
+			p.Line, p.Column = line, 1
+		}
+		return p
+	}
+	return f.wrong(table, "%s: %s", table, text)
 }
 
 // decode reads a table left for later into v.
@@ -135,6 +147,9 @@ func (r *reading) unknown() {
 		seen := map[string]bool{}
 		for _, key := range f.md.Undecoded() {
 			name := strings.Join(key, ".")
+			if underUnknownCheck(key) {
+				continue // reported as a whole
+			}
 			if seen[name] || seen[parent(name)] {
 				seen[name] = true
 				continue
@@ -143,6 +158,15 @@ func (r *reading) unknown() {
 			r.problem(f.wrong(f.numbered(name), "unknown key %q: expected one of the keys in the reference, %s", name, referenceHint))
 		}
 	}
+}
+
+func underUnknownCheck(key toml.Key) bool {
+	for i, part := range key[:len(key)-1] {
+		if part == "check" {
+			return find(key[i+1]) == nil
+		}
+	}
+	return false
 }
 
 const referenceHint = "see `sallyport check --reference`"
