@@ -50,6 +50,9 @@ type Conf struct {
 	Listen string
 	// Main stands outside http { }.
 	Main string
+	// OwnAccess leaves the access log's socket to the test; otherwise what
+	// comes there is read and dropped.
+	OwnAccess bool
 }
 
 // FreePort finds a TCP port that nothing listens on.
@@ -74,6 +77,9 @@ func Files() string {
 func Start(t testing.TB, c Conf) *NGINX {
 	t.Helper()
 	n := prepare(t, c)
+	if !c.OwnAccess {
+		drain(t, n.Access)
+	}
 	n.cmd = exec.Command(Binary(t), "-p", n.Dir, "-c", filepath.Join(n.Dir, "nginx.conf"))
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var errors strings.Builder
@@ -94,6 +100,23 @@ func Start(t testing.TB, c Conf) *NGINX {
 	}
 	t.Fatalf("nginx did not come up:\n%s\n%s", errors.String(), n.ErrorLog())
 	return nil
+}
+
+func drain(t testing.TB, socket string) {
+	t.Helper()
+	pc, err := net.ListenPacket("unixgram", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pc.Close() })
+	go func() {
+		b := make([]byte, 64<<10)
+		for {
+			if _, _, err := pc.ReadFrom(b); err != nil {
+				return
+			}
+		}
+	}()
 }
 
 // Test runs nginx -t on a configuration and returns what it says.
