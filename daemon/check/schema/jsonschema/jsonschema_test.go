@@ -1,0 +1,110 @@
+package jsonschema
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/daemon/check/schema/document"
+)
+
+func compileText(t testing.TB, text string, d Dialect) *Schema {
+	t.Helper()
+	set, root, err := document.Parse("schema.json", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewCompiler(set, true, func(n *document.Node, m string) { t.Logf("flaw %s: %s", n.At(), m) }).Compile(root, d)
+}
+
+func TestErrorsNameThePlaceTheSchemaAndTheValue(t *testing.T) {
+	s := compileText(t, `{"type":"object","required":["a"],"properties":{"a/b":{"type":"array","items":{"type":"integer","maximum":5}}}}`, Draft2020)
+	var in Instance
+	if err := in.Parse(nil, []byte(`{"a/b":[1,9]}`)); err != nil {
+		t.Fatal(err)
+	}
+	if s.Valid(&in) {
+		t.Fatal("valid")
+	}
+	errs := s.Errors(&in, 0, 8)
+	var got []string
+	for _, e := range errs {
+		got = append(got, e.Pointer+" "+e.Keyword+" want "+e.Want+" got "+e.Got+" at "+e.At)
+	}
+	want := `/a~1b/1 maximum want at most 5 got 9 at schema.json:1:79| required want the member a got object of 1 at schema.json:1:1`
+	if strings.Join(got, "|") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
+	}
+}
+
+func TestNumbersAreComparedInDecimal(t *testing.T) {
+	for _, c := range []struct {
+		schema, value string
+		ok            bool
+	}{
+		{`{"multipleOf":0.01}`, `19.99`, true},
+		{`{"multipleOf":0.01}`, `0.015`, false},
+		{`{"multipleOf":0.0001}`, `0.0075`, true},
+		{`{"multipleOf":1e-8}`, `12391239123`, true},
+		{`{"type":"integer"}`, `1e3`, true},
+		{`{"type":"integer"}`, `1.0`, true},
+		{`{"type":"integer"}`, `1e-1`, false},
+		{`{"type":"integer"}`, `123456789012345678901234567890`, true},
+		{`{"maximum":9007199254740993}`, `9007199254740994`, false},
+		{`{"minimum":0.1}`, `0.1`, true},
+		{`{"maximum":300}`, `300.00000001`, false},
+		{`{"const":1}`, `1.0`, true},
+		{`{"enum":[1e2]}`, `100`, true},
+		{`{"multipleOf":0.5}`, `1e1000000`, false},
+		{`{"maximum":1e400}`, `1e399`, true},
+		{`{"type":"integer","format":"int32"}`, `2147483648`, false},
+		{`{"type":"integer","format":"int32"}`, `-2147483648`, true},
+		{`{"type":"integer","format":"int64"}`, `9223372036854775807`, true},
+		{`{"type":"integer","format":"int64"}`, `9223372036854775808`, false},
+	} {
+		s := compileText(t, c.schema, Draft2020)
+		var in Instance
+		if err := in.Parse(nil, []byte(c.value)); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Valid(&in); got != c.ok {
+			t.Errorf("%s on %s: %v", c.schema, c.value, got)
+		}
+	}
+}
+
+func TestTextIsReadAsTheSchemaAsks(t *testing.T) {
+	for _, c := range []struct {
+		schema, text string
+		ok           bool
+	}{
+		{`{"type":"integer"}`, "5", true},
+		{`{"type":"integer"}`, "05", false},
+		{`{"type":"integer"}`, "5.5", false},
+		{`{"type":"integer"}`, "Infinity", false},
+		{`{"type":"integer"}`, " 5", false},
+		{`{"type":"string"}`, "5", true},
+		{`{"type":"boolean"}`, "true", true},
+		{`{"type":"boolean"}`, "1", false},
+		{`{"oneOf":[{"type":"integer"},{"type":"string","enum":["all"]}]}`, "all", true},
+		{`{"oneOf":[{"type":"integer"},{"type":"string","enum":["all"]}]}`, "none", false},
+		{`{"enum":[1,2]}`, "2", true},
+		{`{"enum":["1","2"]}`, "2", true},
+	} {
+		s := compileText(t, c.schema, OpenAPI30)
+		var in Instance
+		in.Text(nil, []byte(c.text))
+		if got := s.Valid(&in); got != c.ok {
+			t.Errorf("%s on %q: %v", c.schema, c.text, got)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{`{"a":[1,2.5e3,"x\u00e9\ud83d\ude00",null,true]}`, `[`, `"\`, `{"a":1,}`, `01`, "\"\x00\"", `{"a":{"a":1}} `} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var in Instance
+		_ = in.Parse(nil, text)
+	})
+}
