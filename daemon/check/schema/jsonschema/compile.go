@@ -510,7 +510,7 @@ func (c *Compiler) objects(s *Schema, n *document.Node, d Dialect) {
 			s.props[k] = property{c.compile(props.Items[i], d), -1}
 		}
 	}
-	c.required(s, n, props)
+	c.required(s, n, props, d)
 	switch a := n.Get("additionalProperties"); {
 	case a == nil || a.True():
 		if a != nil {
@@ -540,13 +540,16 @@ func (c *Compiler) objects(s *Schema, n *document.Node, d Dialect) {
 	c.dependents(s, n, "dependencies", d)
 }
 
-func (c *Compiler) required(s *Schema, n, props *document.Node) {
+func (c *Compiler) required(s *Schema, n, props *document.Node, d Dialect) {
 	r := n.Get("required")
 	if r == nil {
 		return
 	}
 	if !r.IsArray() {
-		if r.Kind != document.Bool { // a boolean is draft 3's, and common
+		if d == Swagger20 { // a parameter that is its own schema
+			return
+		}
+		if r.Kind != document.Bool {
 			c.flaw(r, "required is a list of names")
 		} else {
 			c.flaw(r, "required is a list of names in the schema around; the boolean counts for nothing")

@@ -416,3 +416,21 @@ func (in *Instance) hex4() (r rune, ok bool) {
 	}
 	return r, true
 }
+
+// Rename gives the value at a node a name.
+func (in *Instance) Rename(at int, key []byte) {
+	if at < len(in.nodes) {
+		in.nodes[at].key = key
+	}
+}
+
+// Members counts the children of the innermost open value so far.
+func (in *Instance) Members() int {
+	if len(in.open) == 0 {
+		return 0
+	}
+	return int(in.nodes[in.open[len(in.open)-1]].count)
+}
+
+// Fresh makes the instance a new one that shares no memory with the old.
+func (in *Instance) Fresh() { *in = Instance{} }
