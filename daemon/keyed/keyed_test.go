@@ -1,0 +1,326 @@
+package keyed
+
+import (
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func id(i int) []byte { return binary.BigEndian.AppendUint64(nil, uint64(i)) }
+
+func TestPartsOfAKeyAreToldApart(t *testing.T) {
+	s := New(10, 7)
+	keys := map[Key]string{}
+	for name, k := range map[string]Key{
+		"ab,c": s.Key("x", []byte("ab"), []byte("c")), "a,bc": s.Key("x", []byte("a"), []byte("bc")),
+		"abc": s.Key("x", []byte("abc")), "abc,": s.Key("x", []byte("abc"), nil),
+		"xabc": s.Key("xabc"), "y": s.Key("y", []byte("abc")),
+	} {
+		if other, ok := keys[k]; ok {
+			t.Errorf("%s and %s share a key", name, other)
+		}
+		keys[k] = name
+	}
+	if s.Key("x", []byte("a")) == New(10, 8).Key("x", []byte("a")) {
+		t.Error("the seed does not change keys")
+	}
+}
+
+// A small store with every operation against a plain map: nothing is lost,
+// doubled or mixed up while there is room.
+func TestTheTableKeepsWhatAMapKeeps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := New(rapid.SampledFrom([]int{64, 700, 3000}).Draw(t, "size"), rapid.Uint64().Draw(t, "seed"))
+		want := map[int]uint64{}
+		held := map[int]float64{}
+		for i, n := 0, rapid.IntRange(0, 300).Draw(t, "steps"); i < n; i++ {
+			x := rapid.IntRange(0, 15).Draw(t, "key")
+			k := s.Key("t", id(x))
+			switch rapid.IntRange(0, 5).Draw(t, "do") {
+			case 0, 1, 2:
+				for range rapid.IntRange(1, 40).Draw(t, "times") {
+					want[x]++
+					s.SetBits(k, start, time.Hour, ^uint64(0), want[x])
+				}
+			case 3:
+				held[x]++
+				s.Hold(k, start, time.Hour, 1000)
+			case 4:
+				held[x] = max(0, held[x]-1)
+				s.Release(k, start)
+			case 5:
+				if rapid.IntRange(0, 20).Draw(t, "reset") == 0 {
+					s.Reset()
+					clear(want)
+					clear(held)
+				}
+			}
+			for x := range 16 {
+				k := s.Key("t", id(x))
+				if got := s.Bits(k, start); got != want[x] {
+					t.Fatalf("step %d: bits of %d are %d, want %d", i, x, got, want[x])
+				}
+				if got := s.Held(k, start); got != held[x] {
+					t.Fatalf("step %d: held by %d %v, want %v", i, x, got, held[x])
+				}
+			}
+			check(t, s)
+		}
+	})
+}
+
+// check looks at every shard's structure.
+func check(t interface{ Fatalf(string, ...any) }, s *Store) {
+	for n := range s.shards {
+		sh := &s.shards[n]
+		words := 0
+		for _, w := range sh.index {
+			if w != 0 {
+				words++
+			}
+		}
+		if words != sh.used {
+			t.Fatalf("shard %d: %d entries, %d in the index", n, sh.used, words)
+		}
+		for p := range sh.used {
+			if got := sh.find(sh.entries[p].key); got != p {
+				t.Fatalf("shard %d: entry at %d is found at %d", n, p, got)
+			}
+		}
+		for c := range classes {
+			for p := sh.begin[c]; p < sh.end(c); p++ {
+				if class(sh.entries[p].hits) != c {
+					t.Fatalf("shard %d: entry at %d with %d uses stands in class %d", n, p, sh.entries[p].hits, c)
+				}
+			}
+		}
+	}
+}
+
+// Who invents keys cannot have his own counter forgotten: a key used n times
+// outlives any number of keys used fewer than n/2 times, and one used once
+// outlives a quarter of a store of others.
+func TestInventedKeysDoNotEvictACounter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		size := rapid.SampledFrom([]int{16, 200, 2000}).Draw(t, "size")
+		s := New(size, rapid.Uint64().Draw(t, "seed"))
+		next := 1
+		for range rapid.IntRange(0, 3*size).Draw(t, "before") {
+			s.Add(s.Key("t", id(next)), start, time.Hour, 1)
+			next++
+		}
+		own := s.Key("t", id(0))
+		uses := rapid.IntRange(2, 20).Draw(t, "uses")
+		for range uses {
+			s.Add(own, start, time.Hour, 1)
+		}
+		each := rapid.IntRange(1, max(1, uses/2)).Draw(t, "each")
+		if class(uint8(each)) >= class(uint8(uses)) {
+			each = 1
+		}
+		for range rapid.IntRange(0, 4*size).Draw(t, "invented") {
+			k := s.Key("t", id(next))
+			next++
+			for range each {
+				s.Add(k, start, time.Hour, 1)
+			}
+		}
+		check(t, s)
+		if got := s.Count(own, start, time.Hour); got < float64(uses)*0.99 {
+			t.Fatalf("a counter of %d stands at %v after %d keys used %d times each", uses, got, next, each)
+		}
+	})
+}
+
+func TestAKeyUsedOnceOutlivesAQuarterOfAStoreOfInventedOnes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := New(200, rapid.Uint64().Draw(t, "seed")) // one shard
+		room := len(s.shards[0].entries)
+		next := 1
+		for range rapid.IntRange(0, 5*room).Draw(t, "before") {
+			k := s.Key("t", id(next))
+			next++
+			for range rapid.IntRange(1, 3).Draw(t, "uses") {
+				s.Add(k, start, time.Hour, 1)
+			}
+		}
+		own := s.Key("t", id(0))
+		s.Add(own, start, time.Hour, 1)
+		for range room / 4 {
+			s.Add(s.Key("t", id(next)), start, time.Hour, 1)
+			next++
+		}
+		if s.Count(own, start, time.Hour) == 0 {
+			t.Fatalf("forgotten after %d others of %d", room/4, room)
+		}
+	})
+}
+
+func TestEndedEntriesGiveWayFirst(t *testing.T) {
+	s := New(1000, 3)
+	for i := range 1000 {
+		for range 200 {
+			s.Add(s.Key("t", id(i)), start, time.Second, 1)
+		}
+	}
+	now := start.Add(10 * time.Second)
+	for i := range 900 {
+		s.Add(s.Key("n", id(i)), now, time.Hour, 1)
+	}
+	lost := 0
+	for i := range 900 {
+		if s.Count(s.Key("n", id(i)), now, time.Hour) == 0 {
+			lost++
+		}
+	}
+	if lost > 0 || s.Evicted() > 0 {
+		t.Errorf("%d of 900 new keys lost, %d evicted, though all older ones had ended", lost, s.Evicted())
+	}
+}
+
+func TestHeldRequestsAndBansOutliveAnyCounter(t *testing.T) {
+	s := New(16, 1)
+	s.Hold(s.Key("held"), start, time.Hour, 10)
+	s.Ban(s.Key("ban"), start, Growth{First: time.Hour, Max: time.Hour})
+	for i := range 2000 {
+		for range 5 {
+			s.Add(s.Key("t", id(i)), start, time.Hour, 1)
+		}
+	}
+	if s.Held(s.Key("held"), start) != 1 {
+		t.Error("a held request was forgotten")
+	}
+	if _, banned := s.Banned(s.Key("ban"), start); !banned {
+		t.Error("a ban was forgotten")
+	}
+}
+
+func TestAMillionKeysFitIntoSixtyFourMegabytes(t *testing.T) {
+	const keys = 1_000_000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	s := New(keys, 99)
+	runtime.ReadMemStats(&after)
+	took := after.HeapAlloc - before.HeapAlloc
+	for i := range keys {
+		s.Add(s.Key("t", id(i)), start, time.Hour, 1)
+	}
+	live := 0
+	for i := range keys {
+		if s.Count(s.Key("t", id(i)), start, time.Hour) == 1 {
+			live++
+		}
+	}
+	t.Logf("%d live keys, %d bytes, %.1f a key", live, took, float64(took)/keys)
+	if took >= 64_000_000 {
+		t.Errorf("%d bytes for %d keys, want below 64,000,000", took, keys)
+	}
+	if live < keys {
+		t.Errorf("%d of %d keys live", live, keys)
+	}
+}
+
+func TestNoOperationAllocates(t *testing.T) {
+	s := New(1000, 1)
+	part, other := []byte("192.0.2.1"), []byte("/login")
+	i := 0
+	got := testing.AllocsPerRun(2000, func() {
+		i++
+		now := start.Add(time.Duration(i) * time.Millisecond)
+		k := s.Key("t", part, other)
+		s.Add(k, now, time.Minute, 1)
+		s.Take(k, now, time.Hour, 2.5, 1e6)
+		s.Count(k, now, time.Minute)
+		s.SetBits(k, now, time.Minute, 0, 1)
+		s.Bits(k, now)
+		s.Pace(k, now, time.Second, 5, 1)
+		s.Hold(k, now, time.Minute, 10)
+		s.Release(k, now)
+		s.Raise(k, now, time.Hour, 1, 100)
+		s.Score(k, now, time.Hour)
+		s.Ban(k, now, Growth{First: time.Second, Max: time.Hour, Factor: 2})
+		s.Banned(k, now)
+		s.Add(s.Key("new", part, []byte{byte(i), byte(i >> 8)}), now, time.Minute, 1)
+	})
+	if got != 0 {
+		t.Errorf("%v allocations", got)
+	}
+}
+
+func TestManyGoroutinesCountTogether(t *testing.T) {
+	s := New(100, 1)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := range 2000 {
+				s.Add(s.Key("t", id(i%50)), start, time.Hour, 1)
+				s.Hold(s.Key("h", id(i%50)), start, time.Hour, 1e9)
+				s.Release(s.Key("h", id(i%50)), start)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range 50 {
+		if got := s.Count(s.Key("t", id(i)), start, time.Hour); got != 320 {
+			t.Fatalf("key %d: %v, want 320", i, got)
+		}
+	}
+	check(t, s)
+}
+
+func benchmarkKeys(b *testing.B, keys int) {
+	s := New(max(keys, 1000), 1)
+	ks := make([]Key, keys)
+	for i := range ks {
+		ks[i] = s.Key("t", id(i))
+		s.Add(ks[i], start, time.Hour, 1)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		i, x := 0, uint64(88172645463325252)
+		part := id(0)
+		for pb.Next() {
+			i++
+			x ^= x << 13
+			x ^= x >> 7
+			x ^= x << 17
+			binary.BigEndian.PutUint64(part, x%uint64(keys))
+			s.Take(s.Key("t", part), start.Add(time.Duration(i)*time.Microsecond), time.Hour, 1, 1e12)
+		}
+	})
+}
+
+// The figures are printed by: go test -run - -bench Take -cpu 1,2 ./daemon/keyed
+func BenchmarkTake(b *testing.B) {
+	for _, keys := range []int{1, 1000, 1_000_000} {
+		b.Run(fmt.Sprint(keys), func(b *testing.B) { benchmarkKeys(b, keys) })
+	}
+}
+
+// A new key for each operation, with the store full: the cost of eviction.
+func BenchmarkNewKeys(b *testing.B) {
+	s := New(100_000, 1)
+	part := id(0)
+	b.ReportAllocs()
+	for i := range b.N {
+		binary.BigEndian.PutUint64(part, uint64(i))
+		s.Add(s.Key("t", part), start, time.Hour, 1)
+	}
+}
+
+func BenchmarkResetOfASmallStore(b *testing.B) {
+	s := New(1024, 1)
+	part := id(0)
+	b.ReportAllocs()
+	for range b.N {
+		s.Add(s.Key("t", part), start, time.Hour, 1)
+		s.Reset()
+	}
+}
