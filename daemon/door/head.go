@@ -116,9 +116,9 @@ func (h *head) line(name, value []byte) {
 
 // hop names the headers that NGINX does not pass on and gives as metadata.
 var hop = map[string][]byte{
-	"hop-upgrade": []byte("Upgrade"), "hop-connection": []byte("Connection"),
-	"hop-te": []byte("TE"), "hop-expect": []byte("Expect"), "hop-transfer-encoding": []byte("Transfer-Encoding"),
-	"hop-content-length": []byte("Content-Length"),
+	"Hop-Upgrade": []byte("Upgrade"), "Hop-Connection": []byte("Connection"),
+	"Hop-TE": []byte("TE"), "Hop-Expect": []byte("Expect"), "Hop-Transfer-Encoding": []byte("Transfer-Encoding"),
+	"Hop-Content-Length": []byte("Content-Length"),
 }
 
 // ours takes a header of our own. Each location sets every one of them, so a
@@ -146,7 +146,7 @@ func (h *head) ours(name, value []byte) {
 			h.carry = value
 		}
 	default:
-		if known, ok := hop[string(bytes.ToLower(name))]; ok && len(value) > 0 && len(h.headers) < maxHeaders {
+		if known, ok := hop[string(name)]; ok && len(value) > 0 && len(h.headers) < maxHeaders {
 			h.headers = append(h.headers, request.Header{Name: known, Value: value})
 		}
 	}
