@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/sallyport/sallyport/daemon/check"
 )
 
 // Inventory is what a check that holds many named things (rules, schemas)
@@ -95,4 +97,14 @@ func (l *Loaded) numbers() map[string]int {
 		}
 	}
 	return n
+}
+
+// Detail is a line about what a check holds, for people; empty when it has none.
+func Detail(c check.Check) string {
+	inv, ok := c.(Inventory)
+	if !ok {
+		return ""
+	}
+	noun, prints := inv.Inventory()
+	return counts(map[string]int{noun: len(prints)})
 }

@@ -18,6 +18,7 @@ const (
 // verbs lists every verb in the order help shows them: a file each.
 func verbs() []*cobra.Command {
 	return []*cobra.Command{
+		serveVerb(),
 		checkVerb(),
 		versionVerb(),
 	}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/sallyport/sallyport/daemon/config"
+	"github.com/sallyport/sallyport/daemon/control"
+	"github.com/sallyport/sallyport/daemon/inspect"
+	"github.com/sallyport/sallyport/daemon/policy"
+)
+
+// meter lets the walk count without knowing of control.
+type meter struct{ m *control.Metrics }
+
+func (m meter) Judged(route *policy.Route, door string, v *policy.Verdict, took time.Duration) {
+	j := control.Judgement{Site: route.Site, Route: route.Name, Mode: v.Mode.String(), Door: door,
+		Deny: v.Deny, WouldDeny: v.WouldDeny, Final: true, Took: took}
+	for i := range v.Kept {
+		j.Checks = append(j.Checks, v.Kept[i].Check)
+		if f := &v.Kept[i]; f.Check == "bounds" {
+			m.m.BodyOverLimit(route.Name)
+		}
+	}
+	m.m.Judged(&j)
+}
+
+func (m meter) Panicked(check string) { m.m.Panicked(check) }
+func (m meter) Late(door string)      { m.m.Late(door) }
+
+// modes puts break glass in force in the inspector.
+type modes struct{ s *server }
+
+func (m modes) SetMode(c control.ModeChange) error {
+	mode := map[string]policy.Mode{"off": policy.Off, "detect": policy.Detect, "enforce": policy.Enforce}
+	to, ok := mode[c.Mode]
+	if !ok {
+		return fmt.Errorf("mode %q: expected off, detect or enforce", c.Mode)
+	}
+	if c.Route != "" && !m.known(c.Route) {
+		return fmt.Errorf("no route is named %q; `sallyport status` lists them", c.Route)
+	}
+	m.s.change.Store(&c)
+	m.s.inspector.SetOverride(&inspect.Override{Mode: to, Route: c.Route, Until: c.Until, Why: c.Why + " (by " + c.By + ")"})
+	return nil
+}
+
+func (m modes) known(route string) bool {
+	for _, site := range m.s.inspector.Policy().Sites {
+		for _, r := range site.Routes {
+			if r.Name == route {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m modes) ClearMode() {
+	m.s.change.Store(nil)
+	m.s.inspector.SetOverride(nil)
+}
+
+func (m modes) ModeNow() *control.ModeChange {
+	if m.s.inspector.Override(time.Now()) == nil {
+		return nil
+	}
+	return m.s.change.Load()
+}
+
+// controller is a check, or other part, that answers verbs on the control socket.
+type controller interface{ Control(s *control.Server) }
+
+func (s *server) openControl(sockets map[string][]*os.File) error {
+	settings := s.loaded.Server
+	s.metrics.Gauge("sallyport_held_requests", nil, func() float64 { return float64(s.door.Held()) })
+	s.metrics.Gauge("sallyport_body_memory_bytes", nil, func() float64 { return float64(s.door.BodyMemory()) })
+	s.metrics.Gauge("sallyport_door_connections", nil, func() float64 { return float64(s.door.Connections()) })
+	if settings.Metrics != "" {
+		if err := s.openMetrics(sockets); err != nil {
+			return err
+		}
+	}
+	if settings.Control == "" && len(sockets["control"]) == 0 {
+		return nil
+	}
+	s.control = control.NewServer(control.Settings{Socket: settings.Control, Group: settings.ControlGroup})
+	control.HandleMetrics(s.control, s.metrics)
+	control.HandleHealth(s.control, s.health)
+	control.HandleMode(s.control, modes{s}, s.records.recorder)
+	control.HandleStatus(s.control, s.status, s.metrics.Status, s.health.Status, s.records.status)
+	s.records.control(s.control)
+	for _, f := range sockets["control"] {
+		l, err := net.FileListener(f)
+		if err != nil {
+			return fmt.Errorf("take the control socket from systemd: %w", err)
+		}
+		f.Close()
+		s.control.Serve(l)
+		return nil
+	}
+	return s.control.Start()
+}
+
+func (s *server) openMetrics(sockets map[string][]*os.File) error {
+	var l net.Listener
+	var err error
+	if files := sockets["metrics"]; len(files) > 0 {
+		l, err = net.FileListener(files[0])
+		files[0].Close()
+	} else {
+		l, err = net.Listen("tcp", s.loaded.Server.Metrics)
+	}
+	if err != nil {
+		return fmt.Errorf("open the metrics listener %s: %w", s.loaded.Server.Metrics, err)
+	}
+	return control.ServeMetrics(l, s.metrics, s.health)
+}
+
+// status fills in what the daemon knows of itself.
+func (s *server) status(st *control.Status) {
+	loaded := s.parts.Load()
+	st.Version, st.PID, st.Started = version, os.Getpid(), s.started
+	st.Policy, st.Loaded = loaded.Policy.ID, time.Unix(0, s.applied.Load())
+	if why := s.refused.Load(); why != nil {
+		st.Refused = *why
+	}
+	st.Change = modes{s}.ModeNow()
+	st.Held = s.door.Held()
+	for _, site := range loaded.Policy.Sites {
+		for _, r := range site.Routes {
+			st.Routes = append(st.Routes, control.RouteStatus{Site: site.Name, Name: r.Name, Mode: r.Mode.String()})
+		}
+	}
+	for _, c := range loaded.Policy.Checks {
+		st.Checks = append(st.Checks, control.CheckStatus{Name: c.Name(), Detail: config.Detail(c)})
+	}
+}
