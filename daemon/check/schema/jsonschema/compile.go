@@ -41,10 +41,7 @@ func (c *Compiler) compile(n *document.Node, d Dialect) *Schema {
 	if s, ok := c.done[key]; ok {
 		return s
 	}
-	s := &Schema{
-		at: n.At(), types: typeAny,
-		minLen: -1, maxLen: -1, minItems: -1, maxItems: -1, minProps: -1, maxProps: -1, minContains: -1, maxContains: -1,
-	}
+	s := blank(n)
 	c.done[key] = s
 	switch {
 	case n.Kind == document.Bool:
@@ -223,8 +220,8 @@ func (c *Compiler) reference(s *Schema, n *document.Node, d Dialect) {
 		d == Draft2019 && node.Get("$recursiveAnchor").True()
 	r := target
 	if dynamic {
-		r = &Schema{at: n.At(), types: typeAny, ref: target, dynamic: fragment, scoped: true, resource: s.resource,
-			minLen: -1, maxLen: -1, minItems: -1, maxItems: -1, minProps: -1, maxProps: -1, minContains: -1, maxContains: -1}
+		r = blank(n)
+		r.ref, r.dynamic, r.scoped, r.resource = target, fragment, true, s.resource
 		if fragment == "" {
 			r.dynamic = recursive
 		}
@@ -255,8 +252,8 @@ func (c *Compiler) follow(ref string, n *document.Node, d Dialect) *Schema {
 		target, err = c.Set.Resolve(n.Get("$ref").Str(), n, c.bases[n])
 	}
 	if err != nil {
-		if known := metaschema(ref); known {
-			return anything
+		if meta, ok := DialectOf(ref); ok && !meta.openAPI() {
+			return c.metaschema(ref, n)
 		}
 		c.flaw(n, "%v; the schema accepts everything", err)
 		return anything
@@ -264,7 +261,25 @@ func (c *Compiler) follow(ref string, n *document.Node, d Dialect) *Schema {
 	return c.compile(target, d)
 }
 
-func metaschema(ref string) bool { _, ok := DialectOf(ref); return ok }
+// metaschema is a schema that schemas are judged by.
+func (c *Compiler) metaschema(uri string, n *document.Node) *Schema {
+	meta, err := metaschemaFor(uri)
+	if err != nil {
+		c.flaw(n, "%v; the schema accepts everything", err)
+		return anything
+	}
+	s := blank(n)
+	s.external = func(in *Instance, i int32) bool { return meta.Validate(in.plain(i)) == nil }
+	return s
+}
+
+// blank is a schema without keywords.
+func blank(n *document.Node) *Schema {
+	return &Schema{
+		at: n.At(), types: typeAny,
+		minLen: -1, maxLen: -1, minItems: -1, maxItems: -1, minProps: -1, maxProps: -1, minContains: -1, maxContains: -1,
+	}
+}
 
 var typeNames = map[string]types{
 	"null": typeNull, "boolean": typeBool, "number": typeNumber, "integer": typeInteger,
@@ -616,8 +631,9 @@ func (c *Compiler) dependents(s *Schema, n *document.Node, name string, d Dialec
 		}
 		sub := c.compile(v.Items[i], d)
 		if dep.schema != nil {
-			sub = &Schema{at: sub.at, types: typeAny, allOf: []*Schema{dep.schema, sub}, minLen: -1, maxLen: -1,
-				minItems: -1, maxItems: -1, minProps: -1, maxProps: -1, minContains: -1, maxContains: -1}
+			both := blank(v)
+			both.allOf = []*Schema{dep.schema, sub}
+			sub = both
 		}
 		dep.schema = sub
 	}

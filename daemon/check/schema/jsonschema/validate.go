@@ -139,6 +139,9 @@ func (in *Instance) keywords(s *Schema, i int32) bool {
 		}
 		return false // the other keywords would only repeat it
 	}
+	if s.external != nil && !s.external(in, i) {
+		return in.fail(s, i, "$ref", "a schema", "")
+	}
 	if s.ref != nil {
 		target := s.ref
 		if s.dynamic != "" {
