@@ -434,3 +434,16 @@ func (in *Instance) Members() int {
 
 // Fresh makes the instance a new one that shares no memory with the old.
 func (in *Instance) Fresh() { *in = Instance{} }
+
+// TopNumbers visits the numbers, and the strings, that stand under a name in
+// the object at the root.
+func (in *Instance) TopNumbers(name string, visit func(text []byte)) {
+	if len(in.nodes) == 0 || in.nodes[0].kind != kindObject {
+		return
+	}
+	for c := int32(1); c < in.nodes[0].end; c = in.nodes[c].end {
+		if n := &in.nodes[c]; string(n.key) == name && (n.kind == kindNumber || n.kind == kindString) {
+			visit(n.text)
+		}
+	}
+}

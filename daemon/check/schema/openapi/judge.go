@@ -24,7 +24,7 @@ type Violation struct {
 	// Status is the HTTP status that answers it best.
 	Status int
 	// Operation is "GET /users/{id}", once the operation is known.
-	Operation string
+	Operation, OperationID string
 	// Open says that the specification leaves the question open: a strict
 	// reader objects, others do not.
 	Open bool
@@ -97,6 +97,9 @@ func (a *API) Judge(r *request.Request, parts Part, out []Violation) []Violation
 
 func (j *judge) add(v Violation) {
 	v.Operation = j.text
+	if j.op != nil {
+		v.OperationID = j.op.id
+	}
 	j.out = append(j.out, v)
 }
 
