@@ -2,10 +2,13 @@ package config
 
 import (
 	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/check/schema"
 )
 
 // checks lists every check in running order: a line each. Nobody minds who ran before.
-var checks = []entry{}
+var checks = []entry{
+	line(schema.Name, schema.Defaults, schema.New),
+}
 
 // entry is a check as config knows it: its name, its settings' defaults, and
 // how to build it from them.

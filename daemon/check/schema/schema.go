@@ -75,7 +75,7 @@ func New(s Settings, env check.Env) (check.Check, error) {
 		}
 	}
 	var err error
-	if c.graphql, err = graphql.New(s.GraphQL); err != nil {
+	if c.graphql, err = graphql.New(graphql.Settings(s.GraphQL)); err != nil {
 		return nil, &check.SettingError{Key: "graphql", Err: err}
 	}
 	return c, nil

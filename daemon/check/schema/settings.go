@@ -1,9 +1,5 @@
 package schema
 
-import (
-	"github.com/sallyport/sallyport/daemon/check/schema/graphql"
-)
-
 // Settings are the table [check.schema].
 type Settings struct {
 	// APIs are the OpenAPI and Swagger documents that requests are held to.
@@ -15,7 +11,7 @@ type Settings struct {
 	// Caps bound how much a call may ask for, whatever the documents say.
 	Caps []Cap `toml:"cap"`
 	// GraphQL bounds what a GraphQL query may ask for.
-	GraphQL graphql.Settings `toml:"graphql"`
+	GraphQL GraphQL `toml:"graphql"`
 }
 
 // API is one document.
@@ -29,20 +25,22 @@ type API struct {
 	BasePath string `toml:"base_path"`
 	// MatchHost asks that the request's host be one of the document's servers.
 	MatchHost bool `toml:"match_host"`
-	// Mode is "enforce" (a violation denies), "detect" (it is told and never
-	// denies) or "off".
+	// Mode is "enforce" (the default: a violation denies), "detect" (it is
+	// told and never denies) or "off".
 	Mode string `toml:"mode"`
 	// Routes set another mode for some of the document's operations.
 	Routes []Route `toml:"route"`
-	// The rest is what a document leaves open and a strict reader refuses:
-	// each is "deny", "report" or "ignore". Undeclared is about query
-	// parameters that the document does not name.
+	// Undeclared is about query parameters that the document does not name:
+	// "deny", "report" (the default) or "ignore".
 	Undeclared string `toml:"undeclared_query"`
-	// Repeated is about a single parameter sent several times.
+	// Repeated is about a single parameter sent several times: "deny",
+	// "report" (the default) or "ignore". Each of its values is judged anyway.
 	Repeated string `toml:"repeated_parameter"`
-	// UndeclaredBody is about a body where the document has none.
+	// UndeclaredBody is about a body where the document has none: "deny",
+	// "report" (the default) or "ignore".
 	UndeclaredBody string `toml:"undeclared_body"`
-	// UnknownPath is about paths that no document has.
+	// UnknownPath is about paths that no document has: "deny" (the default),
+	// "report" or "ignore".
 	UnknownPath string `toml:"unknown_path"`
 	// EncodedDelimiters splits arrays at %2C too; OpenAPI 3 splits at the bare
 	// comma alone.
@@ -63,14 +61,18 @@ type Attached struct {
 	Path string `toml:"path"`
 	// Methods are those it is about; none: all.
 	Methods []string `toml:"methods"`
-	// Body, Query, PathParameters and Headers name schema files. All but the
-	// body are judged as objects of texts: a number is what spells one. Header
-	// names are in lower case.
-	Body           string `toml:"body"`
-	Query          string `toml:"query"`
+	// Body is the schema file that a JSON body is held to; there must be one.
+	Body string `toml:"body"`
+	// Query is the schema file of the query, judged as an object of texts: a
+	// number is a text that spells one.
+	Query string `toml:"query"`
+	// PathParameters is the schema file of the template's parameters, judged
+	// as an object of texts.
 	PathParameters string `toml:"path_parameters"`
-	Headers        string `toml:"headers"`
-	// Mode is "enforce" or "detect".
+	// Headers is the schema file of the headers, judged as an object of texts
+	// with their names in lower case.
+	Headers string `toml:"headers"`
+	// Mode is "enforce" (the default) or "detect".
 	Mode string `toml:"mode"`
 }
 
@@ -85,9 +87,42 @@ type Cap struct {
 	Path string `toml:"path"`
 }
 
+// GraphQL bounds a query; a bound of 0 is none.
+type GraphQL struct {
+	// Paths are those that GraphQL is served under; none: no query is looked at.
+	Paths []string `toml:"paths"`
+	// MaxDepth is how many fields may stand within each other. Fields of the
+	// schema itself (introspection) are not counted.
+	MaxDepth int `toml:"max_depth"`
+	// MaxAliases counts over the whole query, a fragment as often as it is used.
+	MaxAliases int `toml:"max_aliases"`
+	// MaxDirectives counts as MaxAliases does.
+	MaxDirectives int `toml:"max_directives"`
+	// MaxFields counts as MaxAliases does.
+	MaxFields int `toml:"max_fields"`
+	// MaxBatch is how many queries one call may hold.
+	MaxBatch int `toml:"max_batch"`
+	// MaxTokens bounds the parser.
+	MaxTokens int `toml:"max_tokens"`
+	// MaxCost bounds the cost: 1 for a field, and what a field holds as often
+	// as its page arguments ask for.
+	MaxCost int `toml:"max_cost"`
+	// PageArguments are arguments that ask for so many things.
+	PageArguments []string `toml:"page_arguments"`
+	// MaxPage is the most that one of them may ask for.
+	MaxPage int `toml:"max_page"`
+	// Introspection allows __schema and __type.
+	Introspection bool `toml:"introspection"`
+}
+
 // Defaults are the settings of a fresh installation: no document, and bounds
 // on GraphQL that ordinary clients do not meet.
-func Defaults() Settings { return Settings{GraphQL: graphql.Defaults()} }
+func Defaults() Settings {
+	return Settings{GraphQL: GraphQL{
+		Paths: []string{"/graphql"}, MaxDepth: 20, MaxAliases: 100, MaxDirectives: 100, MaxFields: 2000, MaxBatch: 20,
+		MaxTokens: 20000, MaxCost: 1000000, PageArguments: []string{"first", "last", "limit"}, MaxPage: 1000, Introspection: true,
+	}}
+}
 
 // Document are the settings that hold requests to one document alone,
 // enforcing, its servers' hosts included: what `sallyport inspect --openapi`

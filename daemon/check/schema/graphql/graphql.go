@@ -22,35 +22,27 @@ import (
 // Settings bound a query; a bound of 0 is none.
 type Settings struct {
 	// Paths are those that GraphQL is served under; none: no query is looked at.
-	Paths []string `toml:"paths"`
+	Paths []string
 	// MaxDepth is how many fields may stand within each other. Fields of the
 	// schema itself (introspection) are not counted.
-	MaxDepth int `toml:"max_depth"`
+	MaxDepth int
 	// MaxAliases, MaxDirectives and MaxFields count over the whole query, a
 	// fragment as often as it is used.
-	MaxAliases    int `toml:"max_aliases"`
-	MaxDirectives int `toml:"max_directives"`
-	MaxFields     int `toml:"max_fields"`
+	MaxAliases    int
+	MaxDirectives int
+	MaxFields     int
 	// MaxBatch is how many queries one call may hold.
-	MaxBatch int `toml:"max_batch"`
+	MaxBatch int
 	// MaxTokens bounds the parser.
-	MaxTokens int `toml:"max_tokens"`
+	MaxTokens int
 	// MaxCost bounds the cost: 1 for a field, and what a field holds as often
 	// as its page arguments ask for.
-	MaxCost int `toml:"max_cost"`
+	MaxCost int
 	// PageArguments ask for so many things; MaxPage is the most of each.
-	PageArguments []string `toml:"page_arguments"`
-	MaxPage       int      `toml:"max_page"`
+	PageArguments []string
+	MaxPage       int
 	// Introspection allows __schema and __type.
-	Introspection bool `toml:"introspection"`
-}
-
-// Defaults are bounds that ordinary clients and the usual explorers keep.
-func Defaults() Settings {
-	return Settings{
-		Paths: []string{"/graphql"}, MaxDepth: 20, MaxAliases: 100, MaxDirectives: 100, MaxFields: 2000, MaxBatch: 20,
-		MaxTokens: 20000, MaxCost: 1000000, PageArguments: []string{"first", "last", "limit"}, MaxPage: 1000, Introspection: true,
-	}
+	Introspection bool
 }
 
 // Limits are ready to judge queries, from many goroutines.
