@@ -3,11 +3,13 @@ package config
 import (
 	"github.com/sallyport/sallyport/daemon/check"
 	"github.com/sallyport/sallyport/daemon/check/schema"
+	"github.com/sallyport/sallyport/daemon/check/score"
 )
 
 // checks lists every check in running order: a line each. Nobody minds who ran before.
 var checks = []entry{
 	line(schema.Name, schema.Defaults, schema.New),
+	line(score.Name, score.Defaults, score.New),
 }
 
 // entry is a check as config knows it: its name, its settings' defaults, and

@@ -1,0 +1,88 @@
+package train
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/sallyport/sallyport/daemon/check/score/model"
+)
+
+// Train makes a model of the samples in the files and of those that made
+// calls see with.
+func Train(files []string, made func(see func(*Sample)), o Options) (*model.Trained, error) {
+	say := o.Progress
+	if say == nil {
+		say = func(string, ...any) {}
+	}
+	s := newSet()
+	var data []string
+	for _, path := range files {
+		sum, err := sumOf(path)
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, fmt.Sprintf("%s %016x", filepath.Base(path), sum))
+		n := 0
+		if err := Read(path, func(m *Sample) error { s.add(m); n++; return nil }); err != nil {
+			return nil, err
+		}
+		say("%s: %d requests; %d windows, %d features so far", path, n, len(s.windows), len(s.features))
+	}
+	if made != nil {
+		n := 0
+		made(func(m *Sample) { s.add(m); n++ })
+		say("generated: %d requests; %d windows, %d features so far", n, len(s.windows), len(s.features))
+	}
+	var f *fitter
+	for round := 0; round <= o.Rounds; round++ {
+		epochs := o.Epochs
+		if round < o.Rounds {
+			epochs = max(2, o.Epochs/2)
+		}
+		ex := s.examples(o)
+		f = s.fit(ex, o, epochs, uint64(round))
+		if round < o.Rounds {
+			empty := s.choose(f)
+			say("round %d: %d examples; %d hostile requests hold nothing of their own", round, len(ex), empty)
+		}
+	}
+	t := &model.Trained{Bias: f.bias, Weights: f.weights}
+	for i := range s.windows {
+		if s.windows[i].benign {
+			t.Info.Benign++
+		}
+	}
+	t.Info.Hostile = s.distinctChosen()
+	t.Info.Seed, t.Info.Data = o.Seed, data
+	t.Info.Cut, t.Info.Slope = 2, 1
+	t.Heads, t.HeadBias = s.fitHeads(o)
+	return t, nil
+}
+
+func (s *set) distinctChosen() int {
+	seen := map[int32]bool{}
+	for k := range s.bags {
+		if c := s.bags[k].chosen; c >= 0 {
+			seen[c] = true
+		}
+	}
+	return len(seen)
+}
+
+func sumOf(path string) (uint64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("read samples: %w", err)
+	}
+	defer f.Close()
+	var d xxhash.Digest
+	d.Reset()
+	if _, err := io.Copy(&d, f); err != nil {
+		return 0, fmt.Errorf("read samples %s: %w", path, err)
+	}
+	return d.Sum64(), nil
+}
