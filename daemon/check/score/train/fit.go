@@ -21,13 +21,23 @@ type Options struct {
 	// BenignWeight is the loss of a benign window against a hostile one's: a
 	// false alarm costs users more than a miss.
 	BenignWeight float64
+	// MadeBenign and MadeAttacks are how many requests are generated beside
+	// the given ones.
+	MadeBenign, MadeAttacks int
+	// Text are folders of ordinary text files (sources, documentation, pages)
+	// of which up to TextPieces pieces are taken as benign.
+	Text       []string
+	TextPieces int
+	// Cut is the logit that scores 80, and Slope how steep the score rises
+	// there; both are read off held-out benign requests (model evaluate).
+	Cut, Slope float64
 	// Progress, when set, is told what is being done.
 	Progress func(format string, args ...any)
 }
 
 // DefaultOptions are what the embedded model was trained with.
 func DefaultOptions() Options {
-	return Options{Seed: 1, Epochs: 6, Rounds: 2, Rate: 0.25, Decay: 2e-6, BenignWeight: 1.5}
+	return Options{Seed: 1, Epochs: 6, Rounds: 2, Rate: 0.25, Decay: 2e-6, BenignWeight: 1.5, MadeBenign: 80000, MadeAttacks: 80000, TextPieces: 60000, Cut: 1.2, Slope: 1}
 }
 
 // fitter is one logistic regression by AdaGrad, windows in an order that the

@@ -8,12 +8,12 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/sallyport/sallyport/daemon/check/score/generate"
 	"github.com/sallyport/sallyport/daemon/check/score/model"
 )
 
-// Train makes a model of the samples in the files and of those that made
-// calls see with.
-func Train(files []string, made func(see func(*Sample)), o Options) (*model.Trained, error) {
+// Train makes a model of the samples in the files and of generated ones.
+func Train(files []string, o Options) (*model.Trained, error) {
 	say := o.Progress
 	if say == nil {
 		say = func(string, ...any) {}
@@ -32,11 +32,15 @@ func Train(files []string, made func(see func(*Sample)), o Options) (*model.Trai
 		}
 		say("%s: %d requests; %d windows, %d features so far", path, n, len(s.windows), len(s.features))
 	}
-	if made != nil {
-		n := 0
-		made(func(m *Sample) { s.add(m); n++ })
-		say("generated: %d requests; %d windows, %d features so far", n, len(s.windows), len(s.features))
+	if err := s.addMade(o); err != nil {
+		return nil, err
 	}
+	say("generated: %d requests; %d windows, %d features so far", o.MadeBenign+o.MadeAttacks, len(s.windows), len(s.features))
+	n, err := s.addText(o.Text, o.TextPieces, o.Seed)
+	if err != nil {
+		return nil, err
+	}
+	say("ordinary text: %d pieces; %d windows, %d features so far", n, len(s.windows), len(s.features))
 	var f *fitter
 	for round := 0; round <= o.Rounds; round++ {
 		epochs := o.Epochs
@@ -58,7 +62,7 @@ func Train(files []string, made func(see func(*Sample)), o Options) (*model.Trai
 	}
 	t.Info.Hostile = s.distinctChosen()
 	t.Info.Seed, t.Info.Data = o.Seed, data
-	t.Info.Cut, t.Info.Slope = 2, 1
+	t.Info.Cut, t.Info.Slope = o.Cut, o.Slope
 	t.Heads, t.HeadBias = s.fitHeads(o)
 	return t, nil
 }
@@ -85,4 +89,23 @@ func sumOf(path string) (uint64, error) {
 		return 0, fmt.Errorf("read samples %s: %w", path, err)
 	}
 	return d.Sum64(), nil
+}
+
+// addMade takes generated samples in.
+func (s *set) addMade(o Options) error {
+	maker, err := generate.New(o.Seed)
+	if err != nil {
+		return err
+	}
+	for range o.MadeBenign {
+		s.addGenerated(maker.Benign())
+	}
+	for range o.MadeAttacks {
+		s.addGenerated(maker.Attack())
+	}
+	return nil
+}
+
+func (s *set) addGenerated(g *generate.Sample) {
+	s.add(&Sample{Malicious: g.Malicious, Class: g.Class, Source: g.Source, Request: g.Request})
 }
