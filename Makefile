@@ -1,19 +1,56 @@
-# Every target prints what it does; `make help` lists them.
-GO      ?= go
+# `make help` lists the targets.
+GO      ?= scripts/go
 VERSION ?= 0.1.0
+LDFLAGS := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED = 0
+FUZZTIME ?= 10m
 
-.PHONY: help build test lint
+.PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
+.PHONY: build
 build: ## the static binary, at build/sallyport
-	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o build/sallyport ./daemon/cmd/sallyport
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o build/sallyport ./daemon/cmd/sallyport
 
-test: ## every test that needs no special machine
+.PHONY: build-demo
+build-demo: build
+	$(GO) build -trimpath -o build/demoapi ./daemon/cmd/demoapi
+
+.PHONY: demo
+demo: build-demo ## a demo API behind NGINX and the daemon, on loopback (DEMO_ONCE=1 ends by itself)
+	scripts/demo.sh
+
+.PHONY: test
+test: test-tools ## everything that must be true of every commit
+	@test -z "$$($(GO) fmt -n ./daemon/... >/dev/null; gofmt -l daemon 2>/dev/null)" || { gofmt -l daemon; exit 1; }
+	$(GO) vet ./daemon/...
 	$(GO) test ./daemon/...
 
+.PHONY: test-tools
+test-tools:
+	@scripts/need-tests
+
+.PHONY: test-race
+test-race: test-tools ## every test under the race detector
+	CGO_ENABLED=1 $(GO) test -race -short ./daemon/...
+
+.PHONY: lint
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l daemon)" || { gofmt -l daemon; exit 1; }
 	$(GO) vet ./daemon/...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./daemon/...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target in turn, FUZZTIME (10m) each
+	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' daemon | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -h -o '^func Fuzz[A-Za-z0-9_]*' $$p/*_test.go | cut -c6-); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p || exit 1; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: build ## what the doors and the checks cost, side by side in one run
+	$(GO) build -trimpath -o build/doorfloor ./daemon/cmd/doorfloor
+	scripts/bench-doors.sh
+	$(GO) test -run '^$$' -bench . -benchmem ./daemon/...
