@@ -12,6 +12,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/check/reputation"
 	"github.com/sallyport/sallyport/daemon/policy"
 )
 
@@ -20,6 +21,8 @@ type Loaded struct {
 	Policy   *policy.Policy
 	Server   Server
 	Warnings []string
+	// Reputation is the table [reputation], judged with the lists it names.
+	Reputation reputation.Settings
 
 	main      *file
 	instances map[string]check.Check // by scope and name, for the next load's Old
@@ -59,6 +62,7 @@ func Load(path string, o Options) (*Loaded, error) {
 	p.Trusted = b.prefixes(r.files[0], "server.trusted_proxies", b.out.Server.TrustedProxies)
 	b.sites(p)
 	b.exceptions(p)
+	b.reputation()
 	r.unknown()
 	if len(r.problems) > 0 {
 		return nil, r.problems.sorted()
@@ -130,6 +134,33 @@ func (b *builder) globals() {
 	}
 }
 
+func (b *builder) reputation() {
+	const table = "reputation"
+	f := b.out.main
+	b.out.Reputation = reputation.Defaults()
+	if f.md.IsDefined(table) {
+		b.decode(f, table, f.Reputation, &b.out.Reputation)
+	}
+	if err := reputation.Check(b.out.Reputation, b.dir); err != nil {
+		b.checkProblems(source{file: f, table: table}, err)
+	}
+	b.print(table, b.out.Reputation)
+}
+
+// print notes what a part was built from, so that a reload can say what changed.
+func (b *builder) print(part string, settings any) {
+	text, _ := json.Marshal(settings) // plain values alone
+	b.out.prints[part] = string(text)
+}
+
+// Dir is the folder of the main file, which relative names start from.
+func (l *Loaded) Dir() string {
+	if l.main.path == builtIn {
+		return ""
+	}
+	return filepath.Dir(l.main.path)
+}
+
 func (b *builder) modeOf(f *file, table string, prim toml.Primitive) *string {
 	var m struct {
 		Mode *string `toml:"mode"`
@@ -196,7 +227,7 @@ func (b *builder) instance(e *entry, scope string, settings any, from source) ch
 	id := strings.TrimSuffix(e.name+" "+scope, " ")
 	env := check.Env{Dir: b.dir, DoorTimeout: time.Duration(b.out.Server.EnterTimeoutMS) * time.Millisecond,
 		Warn: func(m string) { b.out.Warnings = append(b.out.Warnings, e.name+": "+m) }}
-	if from.file != nil && from.file.path != "built-in" {
+	if from.file != nil && from.file.path != builtIn {
 		env.Dir = filepath.Dir(from.file.path)
 	}
 	if !b.o.Offline {
@@ -236,7 +267,7 @@ func (b *builder) checkProblems(from source, err error) {
 // Table decodes a table of the main file that is not config's own, such as
 // "events", over the defaults already in v.
 func (l *Loaded) Table(name string, v any) error {
-	prim := map[string]toml.Primitive{"events": l.main.Events, "reputation": l.main.Reputation}[name]
+	prim := map[string]toml.Primitive{"events": l.main.Events}[name]
 	if !l.main.md.IsDefined(name) {
 		return nil
 	}

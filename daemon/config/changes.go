@@ -47,6 +47,9 @@ func compare(now, before map[string]string, changed, same map[string]int) {
 	for _, noun := range []string{"route", "check", "exception"} {
 		tally(noun+"s", byNoun(now, noun), byNoun(before, noun), changed, same)
 	}
+	if now["reputation"] != before["reputation"] {
+		changed["reputation table"]++
+	}
 }
 
 func tally[T comparable](noun string, now, before map[string]T, changed, same map[string]int) {
@@ -87,8 +90,9 @@ func (l *Loaded) Summary() string {
 func (l *Loaded) numbers() map[string]int {
 	n := map[string]int{}
 	for k := range l.prints {
-		noun, _, _ := strings.Cut(k, " ")
-		n[noun+"s"]++
+		if noun, _, many := strings.Cut(k, " "); many {
+			n[noun+"s"]++
+		}
 	}
 	for _, c := range l.instances {
 		if inv, ok := c.(Inventory); ok {

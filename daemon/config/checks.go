@@ -2,6 +2,7 @@ package config
 
 import (
 	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/check/reputation"
 	"github.com/sallyport/sallyport/daemon/check/schema"
 	"github.com/sallyport/sallyport/daemon/check/score"
 )
@@ -50,7 +51,10 @@ func names() []string {
 
 // otherTables are the tables that are not a check's and not config's own, with
 // their defaults.
-func otherTables() []otherTable { return nil }
+func otherTables() []otherTable {
+	book := reputation.Defaults()
+	return []otherTable{{"[reputation]", &book}}
+}
 
 type otherTable struct {
 	name     string

@@ -20,6 +20,9 @@ import (
 // MaxFileBytes bounds one configuration file; a larger one is refused.
 const MaxFileBytes = 8 << 20
 
+// builtIn stands for the file where there is none.
+const builtIn = "built-in"
+
 // file is one configuration file as read.
 type file struct {
 	path string
@@ -41,7 +44,7 @@ type reading struct {
 func read(path string) *reading {
 	r := &reading{}
 	if path == "" {
-		r.add("built-in", true, "")
+		r.add(builtIn, true, "")
 		return r
 	}
 	r.addFile(path, true)

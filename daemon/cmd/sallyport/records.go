@@ -44,3 +44,14 @@ func (j journal) Record(e *event.Event) {
 
 func (r *records) status(*control.Status)  {}
 func (r *records) control(*control.Server) {}
+
+// note makes a function that records a part's message as an event.
+func (r *records) note(part string) func(string) {
+	kind := event.KindState
+	if part == "audit" {
+		kind = event.KindAudit
+	}
+	return func(message string) {
+		r.recorder.Record(&event.Event{Kind: kind, Time: time.Now(), Message: part + ": " + message})
+	}
+}

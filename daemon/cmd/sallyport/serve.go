@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/daemon/check/reputation"
 	"github.com/sallyport/sallyport/daemon/config"
 	"github.com/sallyport/sallyport/daemon/control"
 	"github.com/sallyport/sallyport/daemon/door"
@@ -66,6 +67,7 @@ type server struct {
 	metrics   *control.Metrics
 	control   *control.Server
 	records   *records
+	sources   *reputation.Book
 	applied   atomic.Int64 // unix nanoseconds
 	change    atomic.Pointer[control.ModeChange]
 	started   time.Time
@@ -95,8 +97,15 @@ func start(path string, log *slog.Logger) (*server, error) {
 	if s.records, err = openRecords(s, loaded, sockets); err != nil {
 		return nil, err
 	}
+	state := keyed.New(settings.MaxKeys, seed())
+	if s.sources, err = reputation.New(loaded.Reputation, reputation.Options{
+		State: state, StateFile: filepath.Join(settings.StateDir, "reputation"), Dir: loaded.Dir(), Event: s.records.note("reputation"),
+	}); err != nil {
+		return nil, fmt.Errorf("open the book of sources: %w", err)
+	}
+	s.sources.Start()
 	s.inspector = inspect.New(loaded.Policy, inspect.Options{
-		State: keyed.New(settings.MaxKeys, seed()), Recorder: s.records.recorder, Meter: meter{s.metrics},
+		State: state, Sources: s.sources, Recorder: s.records.recorder, Meter: meter{s.metrics},
 		Budget:   time.Duration(settings.EnterTimeoutMS) * time.Millisecond * 6 / 10,
 		GuardBan: time.Duration(settings.GuardBanSeconds) * time.Second,
 	})
@@ -250,6 +259,9 @@ func (s *server) reload() {
 	if next.Server.Door != s.loaded.Server.Door || next.Server.MaxHeld != s.loaded.Server.MaxHeld || next.Server.MaxKeys != s.loaded.Server.MaxKeys {
 		s.log.Warn("changed settings of [server] are taken at the next restart")
 	}
+	if err := s.sources.Apply(next.Reputation); err != nil {
+		s.log.Warn("the lists of sources changed since they were checked; the old ones stay", "error", err)
+	}
 	s.inspector.Apply(next.Policy)
 	s.loaded = next
 	s.applied.Store(time.Now().UnixNano())
@@ -285,6 +297,9 @@ func (s *server) stop(sig os.Signal) error {
 	s.handOver()
 	if s.control != nil {
 		_ = s.control.Close(ctx)
+	}
+	if err := s.sources.Close(); err != nil {
+		s.log.Warn("reputation and bans could not be saved", "error", err)
 	}
 	s.records.close(ctx)
 	return err

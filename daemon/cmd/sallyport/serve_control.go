@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"time"
 
@@ -70,8 +71,32 @@ func (m modes) ModeNow() *control.ModeChange {
 	return m.s.change.Load()
 }
 
-// controller is a check, or other part, that answers verbs on the control socket.
-type controller interface{ Control(s *control.Server) }
+// controlled is a check that answers verbs on the control socket. The patterns
+// must be the same for every instance: the one of the policy in force answers.
+type controlled interface {
+	ControlHandlers() map[string]http.Handler
+}
+
+// handleChecks registers what the checks answer.
+func (s *server) handleChecks() {
+	for _, c := range s.loaded.Policy.Checks {
+		part, ok := c.(controlled)
+		if !ok {
+			continue
+		}
+		for pattern := range part.ControlHandlers() {
+			s.control.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+				for _, now := range s.parts.Load().Policy.Checks {
+					if part, ok := now.(controlled); ok && now.Name() == c.Name() {
+						part.ControlHandlers()[pattern].ServeHTTP(w, r)
+						return
+					}
+				}
+				control.Refuse(w, http.StatusNotFound, fmt.Errorf("check %s is not in the policy in force", c.Name()))
+			})
+		}
+	}
+}
 
 func (s *server) openControl(sockets map[string][]*os.File) error {
 	settings := s.loaded.Server
@@ -91,6 +116,8 @@ func (s *server) openControl(sockets map[string][]*os.File) error {
 	control.HandleHealth(s.control, s.health)
 	control.HandleMode(s.control, modes{s}, s.records.recorder)
 	control.HandleStatus(s.control, s.status, s.metrics.Status, s.health.Status, s.records.status)
+	s.sources.Handle(s.control, control.Caller, s.records.note("audit"))
+	s.handleChecks()
 	s.records.control(s.control)
 	for _, f := range sockets["control"] {
 		l, err := net.FileListener(f)
