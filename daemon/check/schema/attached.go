@@ -72,7 +72,7 @@ func compileFile(file string) (*jsonschema.Schema, error) {
 	}
 	var flaws []string
 	s := jsonschema.NewCompiler(set, false, func(n *document.Node, m string) {
-		flaws = append(flaws, strings.TrimPrefix(n.At()+": "+m, n.At()+": "+n.At()+": "))
+		flaws = append(flaws, n.At()+": "+m)
 	}).Compile(root, d)
 	if len(flaws) > 0 {
 		return nil, errors.New(strings.Join(flaws, "\n"))

@@ -102,11 +102,12 @@ func parse(f *File, text []byte) (*Node, error) {
 var ErrRemote = errors.New("refers to another host, and nothing is fetched: copy the file beside the document and refer to that")
 
 // Resolve finds what a $ref in the node from points to. base is the base URI
-// that an $id around from sets, or "".
+// that an $id around from sets, or "". The error does not say where from
+// stands.
 func (s *Set) Resolve(ref string, from *Node, base string) (*Node, error) {
 	n, err := s.resolve(ref, from, base)
 	if err != nil {
-		return nil, fmt.Errorf("%s: $ref %q: %w", from.At(), ref, err)
+		return nil, fmt.Errorf("$ref %q: %w", ref, err)
 	}
 	return n, nil
 }

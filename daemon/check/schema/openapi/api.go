@@ -80,9 +80,10 @@ type operation struct {
 	template string
 	at       string
 	params   []*param
-	inPath   []*param // by the index of the path's parameter; nil: undeclared
 	body     *body
 	security [][]*credential // alternatives of sets; nil: none asked for
+	// unknown: a reference led nowhere, so that nothing is known of it.
+	unknown bool
 	// openQuery: an object parameter takes every name in the query.
 	openQuery bool
 }

@@ -146,6 +146,9 @@ func (j *judge) run(parts Part) {
 		}
 		return
 	}
+	if j.method(matches[chosen].path).unknown {
+		return
+	}
 	j.readQuery()
 	j.pick(matches[chosen:])
 	if parts&Head != 0 {

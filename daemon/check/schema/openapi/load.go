@@ -94,6 +94,7 @@ func (l *loader) path(template string, n *document.Node, servers []server) {
 	target := n
 	if n.Get("$ref") != nil {
 		if target = l.deref(n); target == nil {
+			l.unknownPathItem(template, n, servers)
 			return
 		}
 	}
@@ -119,10 +120,11 @@ func (l *loader) path(template string, n *document.Node, servers []server) {
 		if on == nil {
 			continue
 		}
-		if on = l.deref(on); !on.IsObject() {
-			continue
+		op := &operation{method: strings.ToUpper(m), template: template, at: on.At(), unknown: true}
+		if target := l.deref(on); target.IsObject() {
+			on = target
+			op = l.operation(op.method, template, on, shared)
 		}
-		op := l.operation(strings.ToUpper(m), template, on, shared)
 		l.api.Operations++
 		mine, key := servers, ""
 		if s := on.Get("servers"); s != nil && !l.swagger() {
@@ -145,6 +147,20 @@ func (l *loader) path(template string, n *document.Node, servers []server) {
 	}
 }
 
+// unknownPathItem enters a path of which the document says no more than that
+// there is one: a reference that leads nowhere must not refuse its calls.
+func (l *loader) unknownPathItem(template string, n *document.Node, servers []server) {
+	ops := map[string]*operation{}
+	for _, m := range methods {
+		m = strings.ToUpper(m)
+		ops[m] = &operation{method: m, template: template, at: n.At(), unknown: true}
+	}
+	l.api.Paths++
+	for _, s := range servers {
+		l.route(s, template, n, ops)
+	}
+}
+
 // route enters a path on one server.
 func (l *loader) route(s server, template string, n *document.Node, ops map[string]*operation) {
 	full := strings.TrimRight(s.path, "/") + template
@@ -163,12 +179,6 @@ func (l *loader) route(s server, template string, n *document.Node, ops map[stri
 			}
 			p.names = append(p.names, pc.text)
 		}
-	}
-	for _, op := range ops {
-		if op.inPath != nil {
-			continue
-		}
-		op.inPath = []*param{}
 	}
 	l.api.router.root.add(segments, p)
 }
