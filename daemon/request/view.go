@@ -34,9 +34,15 @@ type Value struct {
 	// Text is the value as a backend reads it after the one decoding that its
 	// place demands: percent and plus in a query, string escapes in JSON.
 	Text []byte
+	// Inner says where inside Part this value stands: a JSON pointer, or the
+	// name of a URL's parameter. It may be empty.
+	Inner []byte
 	// Parent is the index, in the slice this value came with, of the value
 	// this one was found inside, or -1.
 	Parent int
+
+	id    int32 // numbers the values of a request from 1; 0 for a value made elsewhere
+	depth uint8 // how many values this one stands inside of
 }
 
 // Layer is a value's text after one more decoding.

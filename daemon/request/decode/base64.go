@@ -1,0 +1,88 @@
+package decode
+
+// Bounds of Base64Token.
+const (
+	// MinBase64 is how many base64 characters in a row make a token.
+	MinBase64 = 12
+	// MaxBase64Misprint is the share, in percent, of decoded bytes that may be
+	// unprintable: random tokens decode to noise, text does not.
+	MaxBase64Misprint = 15
+)
+
+// b64Val is a base64 digit's value in both alphabets (RFC 4648 sections 4 and
+// 5), or 0xff.
+var b64Val = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xff
+	}
+	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
+		t[c] = byte(i)
+	}
+	t['-'], t['_'] = 62, 63
+	return
+}()
+
+// Base64Token finds the next token of MinBase64 or more base64 characters at
+// or after offset from, and returns where it stands; ok is false when none is
+// left. Line breaks inside a token are not followed.
+func Base64Token(src []byte, from int) (start, end int, ok bool) {
+	run := 0
+	for i := from; i <= len(src); i++ {
+		if i < len(src) && b64Val[src[i]] != 0xff {
+			run++
+			continue
+		}
+		if run >= MinBase64 {
+			return i - run, i, true
+		}
+		run = 0
+	}
+	return 0, 0, false
+}
+
+// Base64 appends the decoded token, and says whether it is text: at most
+// MaxBase64Misprint percent of it unprintable. A token that is itself a word
+// or a number (letters of one case, digits alone) is none.
+func Base64(dst, token []byte) (out []byte, ok bool) {
+	if !mixed(token) {
+		return dst, false
+	}
+	base := len(dst)
+	var acc uint32
+	bits, misprint := 0, 0
+	for _, c := range token {
+		acc = acc<<6 | uint32(b64Val[c]&63)
+		if bits += 6; bits >= 8 {
+			bits -= 8
+			b := byte(acc >> bits)
+			dst = append(dst, b)
+			if b >= 0x7f || b < 0x20 && b != '\n' && b != '\r' && b != '\t' {
+				misprint++
+				// Noise shows early; do not decode a megabyte of image first.
+				if n := len(dst) - base; n >= 64 && misprint*100 > n*MaxBase64Misprint*2 {
+					return dst[:base], false
+				}
+			}
+		}
+	}
+	n := len(dst) - base
+	if n == 0 || misprint*100 > n*MaxBase64Misprint {
+		return dst[:base], false
+	}
+	return dst, true
+}
+
+func mixed(b []byte) bool {
+	var lower, upper, digit bool
+	for _, c := range b[:min(len(b), 64)] {
+		switch {
+		case c >= 'a' && c <= 'z':
+			lower = true
+		case c >= 'A' && c <= 'Z':
+			upper = true
+		default:
+			digit = true
+		}
+	}
+	return lower && upper || digit && (lower || upper)
+}

@@ -1,0 +1,339 @@
+package request
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/sallyport/sallyport/daemon/request/decode"
+)
+
+// Bounds of values.
+const (
+	// MaxValues bounds the values of the head, and those of the body. What
+	// stands behind the last one is one value more, Part "rest".
+	MaxValues = 20_000
+	// MaxNesting bounds values inside values: JSON in a string of a URL in a
+	// parameter. Deeper ones are not taken apart.
+	MaxNesting = 4
+	// maxWhere bounds the bytes of a name in Where.
+	maxWhere = 200
+)
+
+var kindNames = [...]string{Path: "path", Query: "query", Form: "form", JSON: "json", Multipart: "multipart",
+	Cookie: "cookie", HeaderKind: "header", XML: "xml", GraphQL: "graphql", Protobuf: "protobuf", BodyText: "body"}
+
+// String is the kind as it stands in Where.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return ""
+}
+
+// Where names the value's place for people, exceptions and records:
+// "query:q", "json:/user/name", "multipart:file.filename",
+// "header:referer?url:page". A long name is cut to 200 bytes.
+func (v *Value) Where() string {
+	b := make([]byte, 0, 64)
+	return string(v.AppendWhere(b))
+}
+
+// AppendWhere appends Where to dst.
+func (v *Value) AppendWhere(dst []byte) []byte {
+	dst = append(dst, v.Kind.String()...)
+	if len(v.Name) > 0 {
+		dst = append(dst, ':')
+		dst = append(dst, v.Name[:min(len(v.Name), maxWhere)]...)
+	}
+	if v.Part != "" {
+		sep := byte('?')
+		if v.Kind == Multipart && v.Part != "url" && v.Part != "json" {
+			sep = '.'
+		}
+		dst = append(append(dst, sep), v.Part...)
+	}
+	if len(v.Inner) > 0 {
+		if v.Inner[0] != '/' {
+			dst = append(dst, ':')
+		}
+		dst = append(dst, v.Inner[:min(len(v.Inner), maxWhere)]...)
+	}
+	return dst
+}
+
+// place is where a running walk puts the values that it finds.
+type place struct {
+	body   bool
+	kind   Kind
+	part   string
+	name   []byte // for values inside a value
+	parent int
+	depth  uint8
+	graph  bool // a GraphQL document may stand at /query
+}
+
+// values is the slice a place belongs to.
+func (r *Request) values(body bool) *[]Value {
+	if body {
+		return &r.body
+	}
+	return &r.head
+}
+
+// add appends a value and returns its index, or -1 past MaxValues.
+func (r *Request) add(body bool, v Value) int {
+	vs := r.values(body)
+	if len(*vs) >= MaxValues {
+		r.mark(MarkValues, body, 0, nil)
+		return -1
+	}
+	r.ids++
+	v.id = r.ids
+	*vs = append(*vs, v)
+	return len(*vs) - 1
+}
+
+// addName adds a name as a value of its own, unless it is a plain word, which
+// means nothing.
+func (r *Request) addName(body bool, k Kind, name, raw, text []byte) {
+	if !plainWord(text) {
+		r.add(body, Value{Kind: k, Name: name, Part: "name", Raw: raw, Text: text, Parent: -1})
+	}
+}
+
+// plainWord says that b holds nothing but letters, digits and _-. and that it
+// is no longer than a name is.
+func plainWord(b []byte) bool {
+	if len(b) > 64 {
+		return false
+	}
+	for _, c := range b {
+		if !wordByte[c] {
+			return false
+		}
+	}
+	return true
+}
+
+var wordByte = func() (t [256]bool) {
+	for c := '0'; c <= 'z'; c++ {
+		t[c] = c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a'
+	}
+	t['_'], t['-'], t['.'] = true, true, true
+	return
+}()
+
+// expand takes apart the values from index from on: JSON in strings, and the
+// parameters of URLs, again and again down to MaxNesting.
+func (r *Request) expand(body bool, from int) {
+	for i := from; i < len(*r.values(body)); i++ {
+		v := (*r.values(body))[i]
+		text := v.Text
+		if len(text) < 4 || v.Part == "name" {
+			continue
+		}
+		isJSON := v.Kind != BodyText && looksJSON(text) // a body was sniffed already
+		query := -1
+		if !isJSON {
+			query = urlQuery(text)
+		}
+		if !isJSON && query < 0 {
+			continue
+		}
+		if v.depth >= MaxNesting {
+			r.mark(MarkNesting, body, v.Kind, v.Name)
+			continue
+		}
+		if isJSON {
+			r.expandJSON(body, i, &v)
+		} else {
+			r.expandURL(body, i, &v, text[query:])
+		}
+	}
+}
+
+// looksJSON says that a text could be an array or object that holds anything.
+func looksJSON(b []byte) bool {
+	for len(b) > 0 && b[0] <= ' ' {
+		b = b[1:]
+	}
+	if len(b) < 4 || b[0] != '{' && b[0] != '[' {
+		return false
+	}
+	for i := len(b) - 1; i > 0; i-- {
+		if b[i] > ' ' {
+			return (b[i] == '}' || b[i] == ']') && (bytes.IndexByte(b, '"') > 0 || bytes.IndexByte(b, ':') > 0)
+		}
+	}
+	return false
+}
+
+func (r *Request) expandJSON(body bool, i int, v *Value) {
+	before, ids := len(*r.values(body)), r.ids
+	saved := r.into
+	r.into = place{body: body, kind: v.Kind, part: "json", name: v.Name, parent: i, depth: v.depth + 1}
+	ok := r.json.Walk(v.Text, false, jsonSink{r})
+	r.into = saved
+	if !ok && !mostlyJSON(v.Text) {
+		// Braces, but no JSON: a template, a set in prose.
+		vs := r.values(body)
+		clear((*vs)[before:])
+		*vs, r.ids = (*vs)[:before], ids
+	}
+}
+
+// mostlyJSON says that a text that is not well-formed JSON was meant to be.
+func mostlyJSON(b []byte) bool {
+	return bytes.Contains(b, []byte(`":`)) || bytes.Contains(b, []byte(`" :`))
+}
+
+// urlByte are the bytes of a URL before its question mark.
+var urlByte = func() (t [256]bool) {
+	t = wordByte
+	for _, c := range "/:%@~+,;!$*()[]#" {
+		t[c] = true
+	}
+	return
+}()
+
+// urlQuery returns where the query or a parameter-like fragment of a URL
+// begins, or -1 for what is no URL with parameters.
+func urlQuery(b []byte) int {
+	q := bytes.IndexByte(b, '?')
+	if q < 0 {
+		if q = bytes.IndexByte(b, '#'); q < 0 || !bytes.Contains(b[:q], []byte("://")) || bytes.IndexByte(b[q:], '=') < 0 {
+			return -1
+		}
+	}
+	if q == 0 || q > 2048 || q+1 == len(b) {
+		return -1
+	}
+	for _, c := range b[:q] {
+		if !urlByte[c] {
+			return -1
+		}
+	}
+	rest := b[q+1:]
+	eq := bytes.IndexByte(rest, '=')
+	if eq < 0 {
+		// A URL whose query has no parameter is one value.
+		if b[0] == '/' || bytes.Contains(b[:q], []byte("://")) {
+			return q + 1
+		}
+		return -1
+	}
+	for _, c := range rest[:min(eq, 64)] {
+		if !urlByte[c] && c != '&' {
+			if b[0] == '/' || bytes.Contains(b[:q], []byte("://")) {
+				break
+			}
+			return -1
+		}
+	}
+	return q + 1
+}
+
+func (r *Request) expandURL(body bool, parent int, v *Value, query []byte) {
+	for n := 0; len(query) > 0; n++ {
+		pair, rest := query, []byte(nil)
+		if i := bytes.IndexByte(query, '&'); i >= 0 && n < 64 {
+			pair, rest = query[:i], query[i+1:]
+		}
+		query = rest
+		name, value := []byte(nil), pair
+		if i := bytes.IndexByte(pair, '='); i >= 0 {
+			name, value = pair[:i], pair[i+1:]
+		}
+		inner, _ := r.unescape(name, true)
+		text, _ := r.unescape(value, true)
+		sub := Value{Kind: v.Kind, Name: v.Name, Part: "url", Inner: inner, Parent: parent, depth: v.depth + 1}
+		if !plainWord(inner) {
+			sub.Raw, sub.Text = name, inner
+			r.add(body, sub)
+		}
+		if len(value) > 0 {
+			sub.Raw, sub.Text = value, text
+			r.add(body, sub)
+		}
+	}
+}
+
+// jsonSink makes values of what the JSON walk finds.
+type jsonSink struct{ r *Request }
+
+func (s jsonSink) value(pointer, raw, text []byte, part string) {
+	r, at := s.r, &s.r.into
+	v := Value{Kind: at.kind, Name: at.name, Part: part, Raw: raw, Text: text, Parent: at.parent, depth: at.depth}
+	if at.part == "" {
+		v.Name = r.arena.copy(pointer)
+	} else {
+		v.Inner = r.arena.copy(pointer)
+		if part == "" {
+			v.Part = at.part
+		}
+	}
+	r.add(at.body, v)
+}
+
+func (s jsonSink) JSONLeaf(pointer, raw []byte, str, escaped bool) {
+	if len(*s.r.values(s.r.into.body)) >= MaxValues {
+		s.r.mark(MarkValues, s.r.into.body, JSON, nil)
+		return
+	}
+	text := s.unescape(raw, escaped)
+	if s.r.into.graph && str && isGraphQLPointer(pointer) {
+		if s.r.graphQL(s.r.into.body, text) {
+			return
+		}
+	}
+	s.value(pointer, raw, text, "")
+}
+
+func (s jsonSink) unescape(raw []byte, escaped bool) []byte {
+	if !escaped {
+		return raw
+	}
+	room, ok := s.r.arena.open(len(raw))
+	if !ok {
+		s.r.mark(MarkDerived, s.r.into.body, JSON, nil)
+		return raw
+	}
+	return s.r.arena.keep(decode.JSONString(room, raw))
+}
+
+func (s jsonSink) JSONKey(pointer, raw []byte, escaped bool) {
+	if !escaped && plainWord(raw) {
+		return
+	}
+	if text := s.unescape(raw, escaped); !plainWord(text) {
+		s.value(pointer, raw, text, "name")
+	}
+}
+
+var jsonMarks = [...]Mark{
+	decode.JSONSyntax: MarkJSONSyntax, decode.JSONDuplicate: MarkJSONDuplicate, decode.JSONDepth: MarkJSONDeep,
+	decode.JSONNumber: MarkJSONNumber, decode.JSONComment: MarkJSONComment, decode.JSONTrailing: MarkJSONTrailing,
+	decode.JSONSurrogate: MarkJSONSurrogate, decode.JSONControl: MarkJSONControl, decode.JSONCut: MarkJSONCut,
+	decode.JSONKeys: MarkJSONKeys,
+}
+
+// JSONFlaw marks the flaws of a body. JSON inside a string may be anything:
+// only its duplicate names and bounds are marked.
+func (s jsonSink) JSONFlaw(f decode.JSONFlaw, pointer []byte) {
+	at := &s.r.into
+	if at.part != "" && f != decode.JSONDuplicate && f != decode.JSONDepth {
+		return
+	}
+	if at.part != "" {
+		pointer = at.name
+	}
+	s.r.mark(jsonMarks[f], at.body, at.kind, pointer)
+}
+
+// smallNumbers are the names of path segments.
+var smallNumbers = func() (t [MaxSegments + 2][]byte) {
+	for i := range t {
+		t[i] = []byte(strconv.Itoa(i))
+	}
+	return
+}()
