@@ -5,11 +5,13 @@ import (
 	"github.com/sallyport/sallyport/daemon/check/reputation"
 	"github.com/sallyport/sallyport/daemon/check/schema"
 	"github.com/sallyport/sallyport/daemon/check/score"
+	"github.com/sallyport/sallyport/daemon/check/token"
 )
 
 // checks lists every check in running order: a line each. Nobody minds who ran before.
 var checks = []entry{
 	line(schema.Name, schema.Defaults, schema.New),
+	line(token.Name, token.Defaults, token.New),
 	line(score.Name, score.Defaults, score.New),
 }
 
