@@ -106,7 +106,7 @@ func (c *Check) Judge(v *check.Visit) {
 func (c *Check) finding(s *model.Scratch, class model.Class, b *best) check.Finding {
 	e := c.model.Explain(s, b.text, b.hit)
 	f := check.Finding{
-		Check: Name, ID: class.String(), Where: where(b.value),
+		Check: Name, ID: class.String(), Where: b.value.Where(),
 		Message:  fmt.Sprintf("looks like %s", class.Title()),
 		Severity: severity(b.hit.Score), Score: float64(b.hit.Score),
 		Excerpt: e.Text, Mark: e.Mark, Detail: detail(b.hit, e),

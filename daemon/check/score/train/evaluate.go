@@ -7,7 +7,10 @@ import (
 	"math"
 	"slices"
 
+	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/check/score"
 	"github.com/sallyport/sallyport/daemon/check/score/model"
+	"github.com/sallyport/sallyport/daemon/request"
 )
 
 // Judged is what the model says of one sample: its most hostile value.
@@ -45,12 +48,12 @@ func Judge(m *model.Model, files []string) (*Report, error) {
 
 func judge(m *model.Model, scratch *model.Scratch, s *Sample) Judged {
 	j := Judged{ID: s.ID, Source: s.Source, Class: s.Class, Malicious: s.Malicious, Logit: -30}
-	Values(s.Request, func(where string, text []byte) {
+	score.Values(s.Request, check.Head|check.Body, func(v *request.Value, text []byte) {
 		hit := m.Score(scratch, text)
 		if hit.Score <= j.Score && (hit.Score > 0 || hit.Logit <= j.Logit) {
 			return
 		}
-		j.Logit, j.Score, j.Floor, j.Where = hit.Logit, hit.Score, hit.Floor, where
+		j.Logit, j.Score, j.Floor, j.Where = hit.Logit, hit.Score, hit.Floor, v.Where()
 		j.As = m.Classify(scratch, text, hit)
 		j.Text = string(text[:min(len(text), 4*maxListed)])
 	})

@@ -3,13 +3,17 @@ package train
 import (
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/check/score"
 	"github.com/sallyport/sallyport/daemon/check/score/model"
+	"github.com/sallyport/sallyport/daemon/request"
 )
 
 // set holds the distinct windows of the training data and the requests that
 // they stand in.
 type set struct {
-	scratch model.Scratch
+	scratch model.Scratch // for features
+	outer   model.Scratch // for views
 	byText  map[uint64]int32
 
 	features []uint32 // of all windows, one after another
@@ -65,8 +69,8 @@ func (s *set) window(win []byte) int32 {
 func (s *set) add(m *Sample) {
 	var found []int32
 	seen := map[int32]bool{}
-	scratch := &model.Scratch{}
-	Values(m.Request, func(_ string, text []byte) {
+	scratch := &s.outer
+	score.Values(m.Request, check.Head|check.Body, func(_ *request.Value, text []byte) {
 		scratch.Each(text, func(_ model.View, win []byte) {
 			i := s.window(win)
 			if !seen[i] {
