@@ -20,6 +20,7 @@ func verbs() []*cobra.Command {
 	return []*cobra.Command{
 		serveVerb(),
 		checkVerb(),
+		inspectVerb(),
 		modelVerb(),
 		versionVerb(),
 	}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// inspectLines runs the verb over lines and returns its answers.
+func inspectLines(t *testing.T, in string, args ...string) (status int, answers []map[string]any, errOut string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status = run(append([]string{"inspect"}, args...), strings.NewReader(in), &out, &errs)
+	for _, line := range strings.Split(strings.TrimSpace(out.String()), "\n") {
+		if line == "" {
+			continue
+		}
+		m := map[string]any{}
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatalf("answer %q: %v", line, err)
+		}
+		answers = append(answers, m)
+	}
+	return status, answers, errs.String()
+}
+
+func TestInspectAnswersEveryLineInOrder(t *testing.T) {
+	var in strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&in, `{"id":"%d","method":"GET","uri":"/a?n=%d"}`+"\n", i, i)
+	}
+	status, answers, errs := inspectLines(t, in.String(), "--workers", "4", "-")
+	if status != exitOK || len(answers) != 3000 {
+		t.Fatalf("status %d, %d answers, %s", status, len(answers), errs)
+	}
+	for i, a := range answers {
+		if a["id"] != fmt.Sprint(i) || a["verdict"] != "allow" {
+			t.Fatalf("answer %d is %v", i, a)
+		}
+	}
+}
+
+func TestInspectReadsAFilePackedWithGzip(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.jsonl.gz")
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	fmt.Fprintln(z, `{"method":"GET","uri":"/"}`)
+	_ = z.Close()
+	if err := os.WriteFile(path, packed.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, answers, errs := inspectLines(t, "", path); status != exitOK || len(answers) != 1 {
+		t.Errorf("status %d, answers %v, %s", status, answers, errs)
+	}
+}
+
+func TestInspectAnswersABadLineAndGoesOn(t *testing.T) {
+	status, answers, errs := inspectLines(t, "{\"id\":\"a\",\"uri\":\"/\"}\n\n{\"id\":\"b\",\"method\":\"GET\",\"uri\":\"/\"}\n", "-")
+	if status != exitFailed || !strings.Contains(errs, "1 lines could not be read") {
+		t.Errorf("status %d, said %q", status, errs)
+	}
+	if len(answers) != 2 || answers[0]["error"] != `line 1: "method" is missing` || answers[1]["verdict"] != "allow" {
+		t.Errorf("answers %v", answers)
+	}
+}
+
+func TestInspectExplainsWhatItSaw(t *testing.T) {
+	_, answers, _ := inspectLines(t, `{"method":"GET","uri":"/a?q=%2527"}`, "--explain", "-")
+	text, _ := json.Marshal(answers)
+	for _, want := range []string{`{"layers":[{"by":"percent","text":"'"}],"text":"%27","where":"query:q"}`, `"marks":[]`, `"looked":[`, `"why":`} {
+		if !bytes.Contains(text, []byte(want)) {
+			t.Errorf("no %s in %s", want, text)
+		}
+	}
+}
+
+func TestInspectRefusesAMissingFileAndAWrongCommandLine(t *testing.T) {
+	if status, _, errs := inspectLines(t, "", "/nowhere/at/all"); status != exitFailed || !strings.Contains(errs, "open the requests") {
+		t.Errorf("status %d, said %q", status, errs)
+	}
+	if status, _, _ := inspectLines(t, ""); status != exitUsage {
+		t.Errorf("status %d without a file, want %d", status, exitUsage)
+	}
+	if status, _, errs := inspectLines(t, "", "--config", "/nowhere.toml", "-"); status != exitFailed || !strings.Contains(errs, "/nowhere.toml") {
+		t.Errorf("status %d, said %q", status, errs)
+	}
+}
