@@ -29,6 +29,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -194,17 +195,14 @@ func (b *boundedListener) Accept() (net.Conn, error) {
 
 type boundedConn struct {
 	net.Conn
-	room   chan struct{}
-	closed bool
+	room chan struct{}
+	once sync.Once
 }
 
 // Close is called once by net/http and possibly again; room is given back once.
 func (c *boundedConn) Close() error {
 	err := c.Conn.Close()
-	if !c.closed {
-		c.closed = true
-		<-c.room
-	}
+	c.once.Do(func() { <-c.room })
 	return err
 }
 

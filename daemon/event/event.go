@@ -4,9 +4,11 @@ package event
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/outcome"
 	"github.com/sallyport/sallyport/daemon/request"
 )
 
@@ -24,6 +26,7 @@ const (
 	KindAudit    Kind = "audit"     // a person changed something: mode, ban, unban
 	KindState    Kind = "state"     // a state file was set aside, a store fell back, a sink is stalled
 	KindBypass   Kind = "bypass"    // traffic reached a backend without the gateway
+	KindOutcome  Kind = "outcome"   // how a recorded request ended, or that nobody said
 )
 
 // Event is one record. Whoever makes it owns it; a sink copies what it keeps
@@ -42,8 +45,13 @@ type Event struct {
 	Host       string
 	URI        string
 	Headers    []Field // as received
-	Body       []byte  // the first bytes, up to the store's bound
-	BodyBytes  int64   // the whole body's length
+	// HeadersCut says that headers past MaxHeaders were left out.
+	HeadersCut bool
+	Body       []byte // the first bytes, up to MaxBody
+	BodyBytes  int64  // the whole body's length
+	// BodyOmitted says why Redacted kept nothing of the body: "binary",
+	// "encoded" (by its Content-Encoding) or "off".
+	BodyOmitted string
 
 	Site, Route string
 	Mode        string // the route's: "off", "detect", "enforce"
@@ -69,6 +77,10 @@ type Event struct {
 	// Duration is how long the judgement took.
 	Duration time.Duration
 
+	// Outcome is how the request ended, on an event of KindOutcome; nil there
+	// says that no access log line came.
+	Outcome *outcome.Outcome
+
 	// Policy names the policy that judged: its hash, from the configuration.
 	Policy string
 }
@@ -84,13 +96,52 @@ func OfRequest(r *request.Request) *Event {
 		Protocol: r.Protocol, Method: r.Method, Host: string(r.Host), URI: string(r.URI),
 		BodyBytes: r.Body.Length, SourceReputation: r.Source.Reputation,
 	}
-	e.Headers = make([]Field, len(r.Headers))
-	for i, h := range r.Headers {
-		e.Headers[i] = Field{string(h.Name), string(h.Value)}
-	}
+	e.Headers, e.HeadersCut = copyHeaders(r.Headers)
+	e.URI = e.URI[:min(len(e.URI), MaxURI)]
 	e.Body = append(e.Body, r.Body.Bytes[:min(len(r.Body.Bytes), MaxBody)]...)
 	return e
 }
 
-// MaxBody bounds the bytes of a body that an event keeps.
-const MaxBody = 8 << 10
+// Bounds of what an event keeps of a request, in bytes: of its body, of its
+// headers' names and values together, of its target.
+const (
+	MaxBody    = 8 << 10
+	MaxHeaders = 16 << 10
+	MaxURI     = 8 << 10
+)
+
+func copyHeaders(headers []request.Header) ([]Field, bool) {
+	out := make([]Field, 0, min(len(headers), 256))
+	room := MaxHeaders
+	for _, h := range headers {
+		if room -= len(h.Name) + len(h.Value) + 4; room < 0 {
+			return out, true
+		}
+		out = append(out, Field{string(h.Name), string(h.Value)})
+	}
+	return out, false
+}
+
+// Header is the value of the first header of that name, in any case.
+func (e *Event) Header(name string) string {
+	for _, h := range e.Headers {
+		if strings.EqualFold(h.Name, name) {
+			return h.Value
+		}
+	}
+	return ""
+}
+
+// size is about what an event takes in memory, in bytes.
+func (e *Event) size() int64 {
+	n := 512 + len(e.URI) + len(e.Body) + len(e.Message) + len(e.Why)
+	for i := range e.Headers {
+		n += 32 + len(e.Headers[i].Name) + len(e.Headers[i].Value)
+	}
+	for _, fs := range [2][]check.Finding{e.Findings, e.Excepted} {
+		for i := range fs {
+			n += 320 + len(fs[i].Excerpt) + len(fs[i].Detail)
+		}
+	}
+	return int64(n)
+}
