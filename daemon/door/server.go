@@ -43,7 +43,8 @@ type Server struct {
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
 	listeners []net.Listener
-	draining  atomic.Bool
+	draining  atomic.Bool // answers close their connections
+	closed    atomic.Bool // nothing is accepted any more
 	late      atomic.Uint64
 	wg        sync.WaitGroup
 	stop      chan struct{}
@@ -70,7 +71,7 @@ func (d *Server) Serve(l net.Listener) error {
 	for {
 		nc, err := l.Accept()
 		if err != nil {
-			if d.draining.Load() || errors.Is(err, net.ErrClosed) {
+			if d.closed.Load() || errors.Is(err, net.ErrClosed) {
 				return nil
 			}
 			var temporary interface{ Temporary() bool }
@@ -87,7 +88,7 @@ func (d *Server) Serve(l net.Listener) error {
 func (d *Server) admit(nc net.Conn) {
 	c := &conn{d: d, nc: nc}
 	d.mu.Lock()
-	full := len(d.conns) >= d.settings.MaxConnections || d.draining.Load()
+	full := len(d.conns) >= d.settings.MaxConnections || d.closed.Load()
 	if !full {
 		d.conns[c] = struct{}{}
 		d.wg.Add(1)
@@ -123,22 +124,30 @@ func (d *Server) Connections() int {
 // Late counts answers that the watch gave because a verdict was late.
 func (d *Server) Late() uint64 { return d.late.Load() }
 
-// Shutdown stops accepting, lets requests under way finish, and ends every
-// connection. A LEAVE that waits for a body is dropped without an answer:
-// NGINX asks again, and the next daemon knows the verdict from Handover.
+// drainTime is how long Shutdown lets kept-alive connections end by themselves.
+const drainTime = 250 * time.Millisecond
+
+// Shutdown ends the server without a request lost. First every answer closes
+// its connection, so that NGINX keeps none: one that is closed while NGINX
+// writes to it would cost the request. Then it stops accepting, lets requests
+// under way finish, and ends every connection. A LEAVE that waits for a body is
+// dropped without an answer: NGINX asks again, and the next daemon knows the
+// verdict from Handover.
 func (d *Server) Shutdown(ctx context.Context) error {
 	d.draining.Store(true)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(drainTime); time.Now().Before(end) && d.Connections() > 0 && ctx.Err() == nil; {
+		<-tick.C
+	}
+	d.closed.Store(true)
 	d.mu.Lock()
 	for _, l := range d.listeners {
 		l.Close()
 	}
 	d.mu.Unlock()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if d.closeIdle() == 0 {
-			break
-		}
+	defer d.stopOnce.Do(func() { close(d.stop) })
+	for d.closeIdle() > 0 {
 		select {
 		case <-ctx.Done():
 			d.mu.Lock()
@@ -147,7 +156,6 @@ func (d *Server) Shutdown(ctx context.Context) error {
 				c.nc.Close()
 			}
 			d.mu.Unlock()
-			d.stopOnce.Do(func() { close(d.stop) })
 			return fmt.Errorf("shut the door: %d connections were still busy: %w", n, ctx.Err())
 		case <-tick.C:
 		}
