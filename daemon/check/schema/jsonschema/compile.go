@@ -180,6 +180,7 @@ func (c *Compiler) fill(s *Schema, n *document.Node, d Dialect) {
 	s.numeric = s.min != nil || s.max != nil || s.exMin2 != nil || s.exMax2 != nil || s.multipleOf != nil || s.intBounded
 	s.textual = s.minLen >= 0 || s.maxLen >= 0 || s.pattern != nil || s.format != nil
 	s.listed = s.minItems >= 0 || s.maxItems >= 0 || s.unique || s.prefix != nil || s.items != nil || s.contains != nil || s.unevaluatedItems != nil
+	s.memorable = !c.dynamics && (s.ref != nil || s.props != nil || s.listed || s.anyOf != nil || s.oneOf != nil || s.allOf != nil)
 	s.scoped = s.ref != nil || len(s.allOf) > 0 || s.resource != nil && c.dynamics
 }
 
@@ -416,7 +417,7 @@ func (c *Compiler) decimal(n *document.Node, name string) *decimal {
 			return nil
 		}
 	}
-	d := parseDecimal([]byte(text)).expand()
+	d := parseDecimal([]byte(text))
 	return &d
 }
 

@@ -94,10 +94,7 @@ func (in *Instance) hash(i int32) uint64 {
 		}
 		return 3
 	case kindNumber:
-		d := parseDecimal(n.text)
-		if d.whole {
-			return uint64(d.small)*0x9e3779b97f4a7c15 + 4
-		}
+		d := parseDecimal(n.text).expand()
 		return maphash.Bytes(hashSeed, d.digits) + uint64(d.exp)
 	case kindString, kindText:
 		return maphash.Bytes(hashSeed, n.text) * 5

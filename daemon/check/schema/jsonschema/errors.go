@@ -37,8 +37,7 @@ func (s *Schema) Errors(in *Instance, at, most int) []Error {
 		return nil
 	}
 	c := &collector{most: most}
-	in.eval.steps, in.eval.errs = 0, c
-	in.eval.frames = in.eval.frames[:0]
+	in.start(errorSteps+stepsPerValue*len(in.nodes), c)
 	in.check(s, int32(at))
 	in.eval.errs = nil
 	for k := range c.errs {
@@ -205,9 +204,10 @@ func limit(strict bool, above, from string, d *decimal) string {
 
 // String writes the number in plain digits where that is short.
 func (d decimal) String() string {
-	if d.whole {
-		return strconv.FormatInt(d.small, 10)
+	if d.small && d.scale == 0 {
+		return strconv.FormatInt(d.coef, 10)
 	}
+	d = d.expand()
 	sign := ""
 	if d.negative {
 		sign = "-"

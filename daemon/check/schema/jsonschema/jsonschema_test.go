@@ -1,8 +1,11 @@
 package jsonschema
 
 import (
+	"math/big"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/daemon/check/schema/document"
 )
@@ -107,4 +110,49 @@ func FuzzParse(f *testing.F) {
 		var in Instance
 		_ = in.Parse(nil, text)
 	})
+}
+
+// The arithmetic on 64 bits and the one on digits must agree.
+func TestDecimalsAgreeWithRationals(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		number := rapid.StringMatching(`-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,12})?([eE][+-]?[0-9]{1,2})?`)
+		a, b := number.Draw(rt, "a"), number.Draw(rt, "b")
+		x, _ := new(big.Rat).SetString(a)
+		y, _ := new(big.Rat).SetString(b)
+		da, db := parseDecimal([]byte(a)), parseDecimal([]byte(b))
+		if got, want := da.compare(db), x.Cmp(y); got != want {
+			rt.Fatalf("%s against %s: %d, want %d", a, b, got, want)
+		}
+		if got, want := da.integer(), x.IsInt(); got != want {
+			rt.Fatalf("%s whole: %v, want %v", a, got, want)
+		}
+		if y.Sign() != 0 {
+			if got, want := da.multipleOf(db), new(big.Rat).Quo(x, y).IsInt(); got != want {
+				rt.Fatalf("%s multiple of %s: %v, want %v", a, b, got, want)
+			}
+		}
+	})
+}
+
+// Alternatives that hold each other multiply with the depth of the instance: a
+// value of a few kilobytes must not cost more than its bound.
+func TestAlternativesWithinAlternativesEndInTime(t *testing.T) {
+	s := compileText(t, `{"$defs":{"t":{"oneOf":[
+		{"type":"object","required":["a"],"properties":{"k":{"$ref":"#/$defs/t"},"a":{"const":1}}},
+		{"type":"object","required":["b"],"properties":{"k":{"$ref":"#/$defs/t"},"b":{"const":1}}},
+		{"type":"object","required":["c"],"properties":{"k":{"$ref":"#/$defs/t"},"c":{"const":1}}}]}},"$ref":"#/$defs/t"}`, Draft2020)
+	value := `{"c":1}`
+	for range 150 {
+		value = `{"k":` + value + `,"c":1}`
+	}
+	var in Instance
+	if err := in.Parse(nil, []byte(value)); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Valid(&in) {
+		t.Error("a valid value was refused")
+	}
+	if used := freeSteps + stepsPerValue*len(in.nodes) - in.eval.steps; used > 30000 {
+		t.Errorf("%d steps", used)
+	}
 }

@@ -1,49 +1,57 @@
 package jsonschema
 
 import (
+	"cmp"
 	"math/big"
 	"strconv"
 )
 
-// decimal is a number exactly as its literal has it: 0.digits x 10^exp, digits
-// without zeros at either end. It needs no more memory than the literal,
-// however large the exponent.
+// decimal is a number exactly as its literal has it. Most are a whole number
+// of at most 18 digits with the point moved left by scale; any other keeps
+// 0.digits x 10^exp, digits without zeros at either end, which needs no more
+// memory than the literal, however large the exponent.
 type decimal struct {
+	small bool
+	coef  int64 // when small
+	scale int   // 0 to 18, when small
+
 	negative bool
-	digits   []byte // empty: zero
+	digits   []byte
 	exp      int
-	small    int64 // the value itself, when whole says so
-	whole    bool
 }
 
 // maxExponent bounds exponents: beyond, a number counts as this large.
 const maxExponent = 1 << 20
 
-func parseDecimal(text []byte) (d decimal) {
-	if len(text) > 0 && len(text) < 19 {
-		if v, ok := smallInt(text); ok {
-			d.small, d.whole = v, true
-			return d
-		}
-	}
-	return slowDecimal(text)
-}
+var pow10 = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
 
-func smallInt(text []byte) (v int64, ok bool) {
-	digits := text
-	if text[0] == '-' {
-		digits = text[1:]
+func parseDecimal(text []byte) decimal {
+	if len(text) > 20 {
+		return slowDecimal(text)
 	}
-	for _, c := range digits {
-		if c < '0' || c > '9' {
-			return 0, false
+	d := decimal{small: true}
+	digits, point := 0, -1
+	for i, c := range text {
+		switch {
+		case c >= '0' && c <= '9':
+			if digits++; digits > 18 {
+				return slowDecimal(text)
+			}
+			d.coef = d.coef*10 + int64(c-'0')
+		case c == '.':
+			point = digits
+		case c == '-' && i == 0:
+		default:
+			return slowDecimal(text)
 		}
-		v = v*10 + int64(c-'0')
 	}
-	if text[0] == '-' {
-		v = -v
+	if point >= 0 {
+		d.scale = digits - point
 	}
-	return v, len(digits) > 0
+	if len(text) > 0 && text[0] == '-' {
+		d.coef = -d.coef
+	}
+	return d
 }
 
 func slowDecimal(text []byte) (d decimal) {
@@ -83,9 +91,9 @@ func slowDecimal(text []byte) (d decimal) {
 	}
 	d.digits = mantissa
 	if len(mantissa) == 0 {
-		return decimal{whole: true}
+		return decimal{small: true}
 	}
-	if d.exp >= len(mantissa) && d.exp <= 18 {
+	if d.exp >= len(mantissa) && d.exp <= 18 { // 1e3 is 1000
 		v := int64(0)
 		for j := 0; j < d.exp; j++ {
 			v *= 10
@@ -96,76 +104,84 @@ func slowDecimal(text []byte) (d decimal) {
 		if d.negative {
 			v = -v
 		}
-		d.small, d.whole = v, true
+		return decimal{small: true, coef: v}
 	}
 	return d
 }
 
-// expand writes a small number in digits too.
+// expand writes a small number in digits.
 func (d decimal) expand() decimal {
-	if d.whole && d.small != 0 && len(d.digits) == 0 {
-		text := strconv.AppendInt(nil, d.small, 10)
-		if text[0] == '-' {
-			d.negative = true
-			text = text[1:]
-		}
-		d.exp = len(text)
-		for text[len(text)-1] == '0' {
-			text = text[:len(text)-1]
-		}
-		d.digits = text
+	if !d.small || d.coef == 0 {
+		return d
 	}
-	return d
+	text := strconv.AppendInt(nil, d.coef, 10)
+	out := decimal{}
+	if text[0] == '-' {
+		out.negative = true
+		text = text[1:]
+	}
+	out.exp = len(text) - d.scale
+	for text[len(text)-1] == '0' {
+		text = text[:len(text)-1]
+	}
+	out.digits = text
+	return out
 }
 
-func (d decimal) integer() bool { return d.whole || d.exp >= len(d.digits) }
+func (d decimal) integer() bool {
+	if d.small {
+		return d.coef%pow10[d.scale] == 0
+	}
+	return d.exp >= len(d.digits)
+}
 
 func (d decimal) sign() int {
-	if d.whole {
-		switch {
-		case d.small < 0:
-			return -1
-		case d.small > 0:
-			return 1
-		}
-		return 0
-	}
-	if d.negative {
+	switch {
+	case !d.small && d.negative, d.small && d.coef < 0:
 		return -1
+	case d.small && d.coef == 0:
+		return 0
 	}
 	return 1
 }
 
+// align brings two small numbers to one scale; ok is false when that takes
+// more than 64 bits.
+func align(a, b decimal) (x, y int64, ok bool) {
+	x, y = a.coef, b.coef
+	switch {
+	case a.scale < b.scale:
+		x, ok = times(x, pow10[b.scale-a.scale])
+	case a.scale > b.scale:
+		y, ok = times(y, pow10[a.scale-b.scale])
+	default:
+		ok = true
+	}
+	return x, y, ok
+}
+
+func times(a, b int64) (int64, bool) {
+	if a == 0 {
+		return 0, true
+	}
+	c := a * b
+	return c, c/b == a && (a != -1<<63)
+}
+
 // compare orders two numbers exactly.
 func (d decimal) compare(o decimal) int {
-	if d.whole && o.whole {
-		switch {
-		case d.small < o.small:
-			return -1
-		case d.small > o.small:
-			return 1
+	if d.small && o.small {
+		if x, y, ok := align(d, o); ok {
+			return cmp.Compare(x, y)
 		}
-		return 0
 	}
 	ds, os := d.sign(), o.sign()
-	if ds != os {
-		if ds < os {
-			return -1
-		}
-		return 1
-	}
-	if ds == 0 {
-		return 0
+	if ds != os || ds == 0 {
+		return cmp.Compare(ds, os)
 	}
 	a, b := d.expand(), o.expand()
-	c := 0
-	switch {
-	case a.exp != b.exp:
-		c = 1
-		if a.exp < b.exp {
-			c = -1
-		}
-	default:
+	c := cmp.Compare(a.exp, b.exp)
+	if c == 0 {
 		c = compareDigits(a.digits, b.digits)
 	}
 	return c * ds
@@ -197,16 +213,15 @@ const maxScale = 2000
 // multipleOf says whether d is a whole multiple of o, in decimal: 19.99 is one
 // of 0.01.
 func (d decimal) multipleOf(o decimal) bool {
-	if d.whole && o.whole {
-		return o.small == 0 || d.small%o.small == 0
-	}
-	if d.sign() == 0 {
+	if d.sign() == 0 || o.sign() == 0 {
 		return true
+	}
+	if d.small && o.small {
+		if x, y, ok := align(d, o); ok {
+			return x%y == 0
+		}
 	}
 	a, b := d.expand(), o.expand()
-	if len(b.digits) == 0 {
-		return true
-	}
 	// Both as whole numbers at the scale of the finer one.
 	scaleA, scaleB := len(a.digits)-a.exp, len(b.digits)-b.exp
 	scale := max(scaleA, scaleB)

@@ -113,11 +113,13 @@ type Schema struct {
 	readOnly bool
 	resource *resource
 	scoped   bool // validate keeps a frame for it
-	numeric  bool // has something to say about numbers
-	textual  bool
-	listed   bool
-	shape    types
-	shaped   bool
+	// memorable: worth remembering, and the same whatever led to it.
+	memorable bool
+	numeric   bool // has something to say about numbers
+	textual   bool
+	listed    bool
+	shape     types
+	shaped    bool
 }
 
 type property struct {

@@ -54,7 +54,7 @@ func (in *Instance) unevaluatedItemsOK(s *Schema, i int32) bool {
 // self says that s is the schema that asks: its own unevaluated* are not counted.
 func (in *Instance) evaluated(s *Schema, i int32, seen map[int32]bool, self bool) {
 	e := &in.eval
-	if e.steps++; e.steps > maxSteps || len(e.frames) >= maxFrames {
+	if e.steps--; e.steps < 0 || len(e.frames) >= maxFrames {
 		return
 	}
 	e.frames = append(e.frames, frame{s, i})

@@ -5,10 +5,18 @@ import (
 	"unicode/utf8"
 )
 
-// maxSteps bounds the schemas that one judgement visits: a schema that
-// multiplies (oneOf within oneOf) on a hostile instance ends here, and the
-// instance is taken as invalid.
-const maxSteps = 4 << 20
+// A judgement may visit freeSteps schemas and stepsPerValue more for each value
+// of the instance. A schema that multiplies (alternatives within alternatives)
+// on a hostile instance ends there, and the instance is taken as invalid. From
+// memoSteps on, what was found out once is remembered, so that alternatives
+// that share their parts do not multiply; maxMemo bounds that.
+const (
+	freeSteps     = 50_000
+	stepsPerValue = 40
+	memoSteps     = 4_000 // and 8 for each value
+	maxMemo       = 1 << 15
+	errorSteps    = 20_000 // to explain a no
+)
 
 // maxFrames bounds the schemas within each other, which recursive schemas and
 // references in circles could else make endless.
@@ -16,10 +24,23 @@ const maxFrames = 2000
 
 // evaluator walks a schema and an instance together.
 type evaluator struct {
-	steps  int
+	steps  int // left
+	used   int
 	frames []frame
 	errs   *collector // nil: only yes or no is asked
-	path   []int32    // nodes from the root to the one judged, for pointers
+	memo   map[memoKey]bool
+}
+
+type memoKey struct {
+	schema *Schema
+	at     int32
+	kind   kind
+}
+
+func (in *Instance) start(steps int, errs *collector) {
+	e := &in.eval
+	e.steps, e.used, e.errs, e.frames = steps, -8*len(in.nodes), errs, e.frames[:0]
+	clear(e.memo)
 }
 
 type frame struct {
@@ -35,8 +56,7 @@ func (s *Schema) ValidAt(in *Instance, at int) bool {
 	if s.always || at >= len(in.nodes) {
 		return s.always
 	}
-	in.eval.steps, in.eval.errs = 0, nil
-	in.eval.frames = in.eval.frames[:0]
+	in.start(freeSteps+stepsPerValue*len(in.nodes), nil)
 	return in.check(s, int32(at))
 }
 
@@ -112,9 +132,34 @@ func (in *Instance) judge(s *Schema, i int32) bool {
 		return true
 	}
 	e := &in.eval
-	if e.steps++; e.steps > maxSteps {
+	if e.steps--; e.steps < 0 {
 		return in.fail(s, i, "", "a value that can be judged in bounded time", "")
 	}
+	if e.used++; e.used > memoSteps && e.errs == nil && s.memorable {
+		return in.remembered(s, i)
+	}
+	return in.judgeAnew(s, i)
+}
+
+// remembered answers what was found out before of s and i.
+func (in *Instance) remembered(s *Schema, i int32) bool {
+	e := &in.eval
+	key := memoKey{s, i, in.nodes[i].kind}
+	if ok, known := e.memo[key]; known {
+		return ok
+	}
+	ok := in.judgeAnew(s, i)
+	if e.memo == nil {
+		e.memo = map[memoKey]bool{}
+	}
+	if len(e.memo) < maxMemo {
+		e.memo[key] = ok
+	}
+	return ok
+}
+
+func (in *Instance) judgeAnew(s *Schema, i int32) bool {
+	e := &in.eval
 	if s.never {
 		return in.fail(s, i, "false", "nothing here", "")
 	}
@@ -211,7 +256,7 @@ func (in *Instance) typeOK(s *Schema, n *node) bool {
 func wholeNumber(text []byte) bool {
 	for i, c := range text {
 		if (c < '0' || c > '9') && !(c == '-' && i == 0) {
-			return slowDecimal(text).integer()
+			return parseDecimal(text).integer()
 		}
 	}
 	return true
@@ -262,22 +307,18 @@ func (in *Instance) numberOK(s *Schema, i int32) bool {
 	if s.multipleOf != nil && !d.multipleOf(*s.multipleOf) {
 		ok = in.fail(s, i, "multipleOf", limit(true, "a multiple of ", "", s.multipleOf), "") && ok
 	}
-	if s.intBounded && !inRange(d, in.nodes[i].text, s) {
+	if s.intBounded && !inRange(d, s) {
 		ok = in.fail(s, i, "format", s.formatName, "") && ok
 	}
 	return ok
 }
 
 // inRange holds the integer formats: a fraction is another keyword's matter.
-func inRange(d decimal, text []byte, s *Schema) bool {
-	if d.whole {
-		return d.small >= s.intMin && d.small <= s.intMax
+func inRange(d decimal, s *Schema) bool {
+	if d.small && d.scale == 0 {
+		return d.coef >= s.intMin && d.coef <= s.intMax
 	}
-	if s.intMax != 1<<63-1 {
-		e := d.expand()
-		return e.exp < 11
-	}
-	low, high := parseDecimal([]byte("-9223372036854775808")), parseDecimal([]byte("9223372036854775807"))
+	low, high := decimal{small: true, coef: s.intMin}, decimal{small: true, coef: s.intMax}
 	return d.compare(low) >= 0 && d.compare(high) <= 0
 }
 
@@ -539,10 +580,10 @@ func (in *Instance) member(i int32, name string) int32 {
 func (in *Instance) nameOK(s *Schema, c int32) bool {
 	mark := len(in.nodes)
 	in.nodes = append(in.nodes, node{kind: kindString, text: in.nodes[c].key, end: int32(mark + 1)})
-	errs := in.eval.errs
-	in.eval.errs = nil
+	errs, used := in.eval.errs, in.eval.used
+	in.eval.errs, in.eval.used = nil, -1<<40 // the node is another name's the next time
 	ok := in.check(s.names, int32(mark))
-	in.eval.errs = errs
+	in.eval.errs, in.eval.used = errs, used
 	in.nodes = in.nodes[:mark]
 	if !ok {
 		return in.fail(s, c, "propertyNames", "another name", "")

@@ -130,11 +130,11 @@ func (j *judge) run(parts Part) {
 	}
 	chosen := -1
 	for i, m := range matches {
-		if j.method(m.path) != nil {
-			chosen = i
+		if i > 0 && matches[0].path.static && !m.path.static { // a concrete path is the one meant
 			break
 		}
-		if m.path.static { // a concrete path is the one meant
+		if j.method(m.path) != nil {
+			chosen = i
 			break
 		}
 	}

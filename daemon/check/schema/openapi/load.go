@@ -140,9 +140,9 @@ func (l *loader) path(template string, n *document.Node, servers []server) {
 		ops[""] = map[string]*operation{}
 		byServers[""] = servers
 	}
-	for key, group := range ops {
+	for _, key := range append([]string{""}, methods[:]...) { // an operation may have servers of its own
 		for _, s := range byServers[key] {
-			l.route(s, template, target, group)
+			l.route(s, template, target, ops[key])
 		}
 	}
 }
