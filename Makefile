@@ -35,6 +35,10 @@ test-tools:
 test-race: test-tools ## every test under the race detector
 	CGO_ENABLED=1 $(GO) test -race -short ./daemon/...
 
+.PHONY: schema-fixtures
+schema-fixtures: ## large public API documents and the official JSON Schema suite, for the schema tests
+	daemon/check/schema/fixtures.sh .cache/fixtures
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l daemon)" || { gofmt -l daemon; exit 1; }
