@@ -41,9 +41,10 @@ type Options struct {
 	Meter    Meter
 	// Stateless judges each request as if it stood alone, for offline use.
 	Stateless bool
-	// Budget is how long the checks of one visit may take before the route's
-	// failure policy answers; 0 sets no bound.
-	Budget time.Duration
+	// HeadBudget and BodyBudget are how long the checks of one visit may take,
+	// at ENTER and at the doors that see bodies, before the route's failure
+	// policy answers; 0 sets no bound.
+	HeadBudget, BodyBudget time.Duration
 	// GuardBan is how long a source is refused after a body that mode guard
 	// let pass was found hostile.
 	GuardBan time.Duration

@@ -164,9 +164,13 @@ func (w *Walk) decide() {
 // out, leaves the rest to the route's failure policy.
 func (w *Walk) run(checks []check.Check, phase check.Phase) {
 	w.visit.Phase = phase
+	budget := w.i.BodyBudget
+	if w.door == Enter {
+		budget = w.i.HeadBudget
+	}
 	for n, c := range checks {
-		if n > 0 && w.i.Budget > 0 && time.Since(w.started) > w.i.Budget {
-			w.fail(event.KindLate, c.Name(), phase, fmt.Sprintf("the checks took more than %v; %s and what follows it were not asked", w.i.Budget, c.Name()))
+		if n > 0 && budget > 0 && time.Since(w.started) > budget {
+			w.fail(event.KindLate, c.Name(), phase, fmt.Sprintf("the checks took more than %v; %s and what follows it were not asked", budget, c.Name()))
 			if w.i.Meter != nil {
 				w.i.Meter.Late(w.door)
 			}

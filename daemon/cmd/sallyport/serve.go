@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -106,8 +107,9 @@ func start(path string, log *slog.Logger) (*server, error) {
 	s.sources.Start()
 	s.inspector = inspect.New(loaded.Policy, inspect.Options{
 		State: state, Sources: s.sources, Recorder: s.records.recorder, Meter: meter{s.metrics},
-		Budget:   time.Duration(settings.EnterTimeoutMS) * time.Millisecond * 6 / 10,
-		GuardBan: time.Duration(settings.GuardBanSeconds) * time.Second,
+		HeadBudget: time.Duration(settings.EnterTimeoutMS) * time.Millisecond * 6 / 10,
+		BodyBudget: time.Duration(settings.LeaveTimeoutMS) * time.Millisecond * 6 / 10,
+		GuardBan:   time.Duration(settings.GuardBanSeconds) * time.Second,
 	})
 	s.door = door.NewServer(s.inspector, door.Settings{
 		EnterTimeout:   time.Duration(settings.EnterTimeoutMS) * time.Millisecond,
@@ -270,6 +272,9 @@ func (s *server) reload() {
 	s.metrics.Reloaded(true)
 	s.log.Info("policy applied", "policy", next.Policy.ID, "what", changes)
 	s.records.reload("applied", changes, next.Policy.ID)
+	// The old policy is garbage as soon as its last walk has ended; a large one
+	// would otherwise stay resident until the next collection, beside the new.
+	go debug.FreeOSMemory()
 }
 
 // monotonic is the clock that systemd orders reloads by, in microseconds.
