@@ -143,3 +143,23 @@ func syntax(c byte) bool {
 	}
 	return true
 }
+
+// Malformed says whether b is no UTF-8, and whether it hides an ASCII character
+// in an overlong sequence. Text that reads like a legacy charset's hides none.
+func Malformed(b []byte) (invalid, hidden bool) {
+	if utf8.Valid(b) {
+		return false, false
+	}
+	if looksLegacy(b) {
+		return true, false
+	}
+	for i := range b {
+		if b[i] < 0xc0 {
+			continue
+		}
+		if c, n := overlong(b[i:]); n > 0 && syntax(c) && (n > 2 || b[i+1] >= 0x80) {
+			return true, true
+		}
+	}
+	return true, false
+}
