@@ -2,6 +2,7 @@ package config
 
 import (
 	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/check/protocol"
 	"github.com/sallyport/sallyport/daemon/check/reputation"
 	"github.com/sallyport/sallyport/daemon/check/schema"
 	"github.com/sallyport/sallyport/daemon/check/score"
@@ -10,6 +11,7 @@ import (
 
 // checks lists every check in running order: a line each. Nobody minds who ran before.
 var checks = []entry{
+	line(protocol.Name, protocol.Defaults, protocol.New),
 	line(schema.Name, schema.Defaults, schema.New),
 	line(token.Name, token.Defaults, token.New),
 	line(score.Name, score.Defaults, score.New),
