@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/daemon/check"
 	"github.com/sallyport/sallyport/daemon/check/reputation"
+	"github.com/sallyport/sallyport/daemon/check/schema"
 	"github.com/sallyport/sallyport/daemon/config"
 	"github.com/sallyport/sallyport/daemon/inspect"
 	"github.com/sallyport/sallyport/daemon/keyed"
@@ -35,7 +36,9 @@ one object a line in the same order:
    {"check":"score","id":"sqli","message":"...","where":"query:b","severity":"high","score":97.2}]}
 
 Without --config it judges by the built-in policy with every check on and
-enforcing. Nothing is asked over the network. Each line is judged alone; with
+enforcing. With --openapi FILE it judges by that OpenAPI or Swagger document
+alone, enforcing, every other check off; the document's flaws are told on
+standard error. Nothing is asked over the network. Each line is judged alone; with
 --stateful the lines are taken in order, by one worker, with their client and
 time, so that windows, bans and reputations of the lines before count.
 
@@ -44,6 +47,7 @@ output has "error") or the work failed, 2 for a wrong command line.`
 
 type inspectFlags struct {
 	config   string
+	openapi  string
 	stateful bool
 	explain  bool
 	workers  int
@@ -53,7 +57,7 @@ func inspectVerb() *cobra.Command {
 	var f inspectFlags
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "inspect [--config FILE] [--stateful] [--explain] FILE|-",
+		Use:   "inspect [--config FILE | --openapi FILE] [--stateful] [--explain] FILE|-",
 		Short: "Judge requests offline, one JSON object a line",
 		Long:  inspectHelp,
 		Args: func(c *cobra.Command, args []string) error {
@@ -80,6 +84,8 @@ func inspectVerb() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&f.config, "config", "", "the main configuration file (default: the built-in policy, enforcing)")
+	c.Flags().StringVar(&f.openapi, "openapi", "", "judge by this OpenAPI or Swagger document alone")
+	c.MarkFlagsMutuallyExclusive("config", "openapi")
 	c.Flags().BoolVar(&f.stateful, "stateful", false, "take the lines in order and keep state between them")
 	c.Flags().BoolVar(&f.explain, "explain", false, "add the values seen and what each check looked at")
 	c.Flags().IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "lines judged at once")
@@ -91,6 +97,10 @@ func (f *inspectFlags) load() (*config.Loaded, error) {
 	o := config.Options{Offline: true}
 	if f.config == "" {
 		o.Mode = "enforce"
+	}
+	if f.openapi != "" {
+		alone := schema.Document(f.openapi)
+		o.Only, o.Settings = []string{schema.Name}, map[string]any{schema.Name: &alone}
 	}
 	loaded, err := config.Load(f.config, o)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/daemon/check/schema/jsonschema"
+	"github.com/sallyport/sallyport/daemon/request"
 )
 
 // parseMediaType reads a media type (RFC 9110 section 8.3.1); what cannot be
@@ -117,7 +118,16 @@ func (j *judge) content() (text []byte, ok bool) {
 		j.add(Violation{ID: "body_too_large", Where: "body", Want: "a body that is inspected whole", Got: "a longer one", At: j.op.body.at, Status: 413})
 		return nil, false
 	}
-	return j.r.Body.Bytes, true
+	text = j.r.DecodedBody()
+	switch {
+	case j.r.Marked(request.MarkDecoded), j.r.Marked(request.MarkRatio):
+		j.add(Violation{ID: "body_too_large", Where: "body", Want: "a body that is inspected whole after its Content-Encoding", Got: "a longer one", At: j.op.body.at, Status: 413})
+		return nil, false
+	case j.r.Marked(request.MarkEncodingUnknown), j.r.Marked(request.MarkEncodingBroken):
+		j.add(Violation{ID: "body_malformed", Where: "header:content-encoding", Want: "a body in the coding that the header names, one of gzip, deflate, br, zstd", Got: clip(j.r.Header("content-encoding")), At: j.op.body.at, Status: 415})
+		return nil, false
+	}
+	return text, true
 }
 
 func (j *judge) media(m *media, essence string, params map[string]string, text []byte) {

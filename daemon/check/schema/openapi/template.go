@@ -86,8 +86,8 @@ func QueryObject(in *jsonschema.Instance, uri []byte, s *jsonschema.Schema) {
 	}
 }
 
-// BodyBytes is the body that is judged.
-func BodyBytes(r *request.Request) []byte { return r.Body.Bytes }
+// BodyBytes is the body that is judged, its Content-Encoding undone.
+func BodyBytes(r *request.Request) []byte { return r.DecodedBody() }
 
 // ParseID is the finding of a body that cannot be read.
 func ParseID(err error) string { return parseID(err) }
