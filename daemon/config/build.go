@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/daemon/check"
 	"github.com/sallyport/sallyport/daemon/check/reputation"
+	"github.com/sallyport/sallyport/daemon/event"
 	"github.com/sallyport/sallyport/daemon/policy"
 )
 
@@ -23,6 +24,8 @@ type Loaded struct {
 	Warnings []string
 	// Reputation is the table [reputation], judged with the lists it names.
 	Reputation reputation.Settings
+	// Events is the table [events].
+	Events event.Settings
 
 	main      *file
 	instances map[string]check.Check // by scope and name, for the next load's Old
@@ -60,6 +63,7 @@ func Load(path string, o Options) (*Loaded, error) {
 	p := &policy.Policy{ID: r.identity()}
 	b.out.Policy = p
 	p.Trusted = b.prefixes(r.files[0], "server.trusted_proxies", b.out.Server.TrustedProxies)
+	b.events()
 	b.sites(p)
 	b.exceptions(p)
 	b.reputation()
@@ -145,6 +149,23 @@ func (b *builder) reputation() {
 		b.checkProblems(source{file: f, table: table}, err)
 	}
 	b.print(table, b.out.Reputation)
+}
+
+func (b *builder) events() {
+	const table = "events"
+	f := b.out.main
+	b.out.Events = event.Defaults()
+	if f.md.IsDefined(table) {
+		b.decode(f, table, f.Events, &b.out.Events)
+	}
+	if err := b.out.Events.Check(); err != nil {
+		var setting *event.SettingError
+		if errors.As(err, &setting) {
+			err = &check.SettingError{Key: setting.Key, Err: setting.Err}
+		}
+		b.checkProblems(source{file: f, table: table}, err)
+	}
+	b.print(table, b.out.Events)
 }
 
 // print notes what a part was built from, so that a reload can say what changed.
@@ -262,17 +283,4 @@ func (b *builder) checkProblems(from source, err error) {
 		return
 	}
 	b.problem(from.file.wrong(from.table, "%s: %v", from.table, err))
-}
-
-// Table decodes a table of the main file that is not config's own, such as
-// "events", over the defaults already in v.
-func (l *Loaded) Table(name string, v any) error {
-	prim := map[string]toml.Primitive{"events": l.main.Events}[name]
-	if !l.main.md.IsDefined(name) {
-		return nil
-	}
-	if err := l.main.md.PrimitiveDecode(prim, v); err != nil {
-		return Problems{l.main.decodeProblem(name, err)}
-	}
-	return nil
 }

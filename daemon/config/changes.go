@@ -47,8 +47,10 @@ func compare(now, before map[string]string, changed, same map[string]int) {
 	for _, noun := range []string{"route", "check", "exception"} {
 		tally(noun+"s", byNoun(now, noun), byNoun(before, noun), changed, same)
 	}
-	if now["reputation"] != before["reputation"] {
-		changed["reputation table"]++
+	for _, table := range []string{"events", "reputation"} {
+		if now[table] != before[table] {
+			changed[table+" table"]++
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport/sallyport/daemon/check/schema"
 	"github.com/sallyport/sallyport/daemon/check/score"
 	"github.com/sallyport/sallyport/daemon/check/token"
+	"github.com/sallyport/sallyport/daemon/event"
 )
 
 // checks lists every check in running order: a line each. Nobody minds who ran before.
@@ -57,7 +58,8 @@ func names() []string {
 // their defaults.
 func otherTables() []otherTable {
 	book := reputation.Defaults()
-	return []otherTable{{"[reputation]", &book}}
+	events := event.Defaults()
+	return []otherTable{{"[events]", &events}, {"[reputation]", &book}}
 }
 
 type otherTable struct {

@@ -158,7 +158,7 @@ func (b *builder) route(site, name string, s RouteSettings, own []source) *polic
 		Allow: prefixTable(s.Allow), Deny: prefixTable(s.Deny),
 		MaxInspectBytes: *s.MaxInspectBytes, LargeBody: largeBodyNames[*s.LargeBody],
 		FailMetadata: failureNames[*s.Failure.Metadata], FailBodies: failureNames[*s.Failure.Bodies], FailLimits: failureNames[*s.Failure.Limits],
-		Priority: *s.Priority, EveryRequest: *s.EveryRequest,
+		Priority: *s.Priority, EveryRequest: *s.EveryRequest || b.out.Events.EveryRequest,
 	}
 	if b.o.Mode != "" {
 		r.Mode = modeNames[b.o.Mode]

@@ -2,56 +2,70 @@ package main
 
 import (
 	"context"
-	"log/slog"
-	"os"
+	"fmt"
 	"time"
 
-	"github.com/sallyport/sallyport/daemon/config"
 	"github.com/sallyport/sallyport/daemon/control"
 	"github.com/sallyport/sallyport/daemon/event"
-	"github.com/sallyport/sallyport/daemon/inspect"
+	"github.com/sallyport/sallyport/daemon/event/sink"
 )
 
-// records is where events go: every sink of the configuration.
+// records is where events go, and what becomes of the sinks.
 type records struct {
-	recorder inspect.Recorder
+	*sink.Out
 }
 
-func openRecords(s *server, _ *config.Loaded, _ map[string][]*os.File) (*records, error) {
-	return &records{recorder: journal{s.log}}, nil
+// openRecords opens every sink of the configuration.
+func (s *server) openRecords() error {
+	out, err := sink.Open(s.loaded.Events, s.loaded.Server.StateDir, sink.Options{OnState: func(name string, err error) {
+		if err != nil {
+			s.log.Warn("an event sink does not work", "sink", name, "error", err)
+			s.health.Degraded("sink "+name, err.Error())
+			return
+		}
+		s.log.Info("an event sink works again", "sink", name)
+		s.health.Recovered("sink " + name)
+	}})
+	if err != nil {
+		return fmt.Errorf("open the events' sinks: %w", err)
+	}
+	s.records = records{out}
+	s.metrics.Gauge("sallyport_event_queue", nil, func() float64 { return float64(out.Recorder.Stats().Waiting) })
+	s.metrics.Gauge("sallyport_events_lost", nil, func() float64 { return float64(out.Recorder.Stats().Lost) })
+	for _, one := range out.Recorder.Stats().Sinks {
+		s.metrics.Gauge("sallyport_events_dropped", map[string]string{"sink": one.Name}, func() float64 {
+			for _, now := range out.Recorder.Stats().Sinks {
+				if now.Name == one.Name {
+					return float64(now.Dropped)
+				}
+			}
+			return 0
+		})
+	}
+	return nil
 }
 
-func (r *records) begin(*server)         {}
-func (r *records) reopen()               {}
-func (r *records) close(context.Context) {}
+// status fills in what became of the events.
+func (r records) status(st *control.Status) {
+	for _, s := range r.Recorder.Stats().Sinks {
+		st.Sinks = append(st.Sinks, control.SinkStatus{Name: s.Name, Written: s.Written, Dropped: s.Dropped, Queued: s.Queued, Error: s.Trouble})
+	}
+}
 
 // reload records that a policy was applied or refused.
-func (r *records) reload(verdict, text, policy string) {
-	r.recorder.Record(&event.Event{Kind: event.KindReload, Time: time.Now(), Verdict: verdict, Message: text, Policy: policy})
+func (r records) reload(verdict, text, policy string) {
+	r.Recorder.Record(&event.Event{Kind: event.KindReload, Time: time.Now(), Verdict: verdict, Message: text, Policy: policy})
 }
-
-// journal writes a line per event to the daemon's own log.
-type journal struct{ log *slog.Logger }
-
-func (j journal) Record(e *event.Event) {
-	ids := make([]string, 0, len(e.Findings))
-	for _, f := range e.Findings {
-		ids = append(ids, f.Check+":"+f.ID+"@"+f.Where)
-	}
-	j.log.Info("event", "kind", e.Kind, "id", e.ID, "client", e.Client.Addr(), "method", e.Method, "host", e.Host, "route", e.Route,
-		"verdict", e.Verdict, "status", e.Status, "score", e.Score, "why", e.Why, "findings", ids, "message", e.Message)
-}
-
-func (r *records) status(*control.Status)  {}
-func (r *records) control(*control.Server) {}
 
 // note makes a function that records a part's message as an event.
-func (r *records) note(part string) func(string) {
-	kind := event.KindState
-	if part == "audit" {
-		kind = event.KindAudit
-	}
+func (r records) note(kind event.Kind, part string) func(string) {
 	return func(message string) {
-		r.recorder.Record(&event.Event{Kind: kind, Time: time.Now(), Message: part + ": " + message})
+		r.Recorder.Record(&event.Event{Kind: kind, Time: time.Now(), Message: part + ": " + message})
+	}
+}
+
+func (s *server) closeRecords(ctx context.Context) {
+	if err := s.records.Close(ctx); err != nil {
+		s.log.Warn("events that waited could not all be written", "error", err)
 	}
 }

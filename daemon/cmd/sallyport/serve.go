@@ -27,6 +27,7 @@ import (
 	"github.com/sallyport/sallyport/daemon/config"
 	"github.com/sallyport/sallyport/daemon/control"
 	"github.com/sallyport/sallyport/daemon/door"
+	"github.com/sallyport/sallyport/daemon/event"
 	"github.com/sallyport/sallyport/daemon/inspect"
 	"github.com/sallyport/sallyport/daemon/keyed"
 	"github.com/sallyport/sallyport/daemon/safefile"
@@ -67,7 +68,7 @@ type server struct {
 	health    *control.Health
 	metrics   *control.Metrics
 	control   *control.Server
-	records   *records
+	records   records
 	sources   *reputation.Book
 	applied   atomic.Int64 // unix nanoseconds
 	change    atomic.Pointer[control.ModeChange]
@@ -95,18 +96,18 @@ func start(path string, log *slog.Logger) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.records, err = openRecords(s, loaded, sockets); err != nil {
+	if err := s.openRecords(); err != nil {
 		return nil, err
 	}
 	state := keyed.New(settings.MaxKeys, seed())
 	if s.sources, err = reputation.New(loaded.Reputation, reputation.Options{
-		State: state, StateFile: filepath.Join(settings.StateDir, "reputation"), Dir: loaded.Dir(), Event: s.records.note("reputation"),
+		State: state, StateFile: filepath.Join(settings.StateDir, "reputation"), Dir: loaded.Dir(), Event: s.records.note(event.KindState, "reputation"),
 	}); err != nil {
 		return nil, fmt.Errorf("open the book of sources: %w", err)
 	}
 	s.sources.Start()
 	s.inspector = inspect.New(loaded.Policy, inspect.Options{
-		State: state, Sources: s.sources, Recorder: s.records.recorder, Meter: meter{s.metrics},
+		State: state, Sources: s.sources, Recorder: s.records.Recorder, Meter: meter{s.metrics},
 		HeadBudget: time.Duration(settings.EnterTimeoutMS) * time.Millisecond * 6 / 10,
 		BodyBudget: time.Duration(settings.LeaveTimeoutMS) * time.Millisecond * 6 / 10,
 		GuardBan:   time.Duration(settings.GuardBanSeconds) * time.Second,
@@ -123,7 +124,6 @@ func start(path string, log *slog.Logger) (*server, error) {
 	if err := s.openDoor(sockets); err != nil {
 		return nil, err
 	}
-	s.records.begin(s)
 	if err := s.openControl(sockets); err != nil {
 		return nil, err
 	}
@@ -222,7 +222,7 @@ func (s *server) run() error {
 			case syscall.SIGHUP:
 				s.reload()
 			case syscall.SIGUSR1:
-				s.records.reopen()
+				s.records.Recorder.Reopen()
 			default:
 				return s.stop(sig)
 			}
@@ -306,6 +306,6 @@ func (s *server) stop(sig os.Signal) error {
 	if err := s.sources.Close(); err != nil {
 		s.log.Warn("reputation and bans could not be saved", "error", err)
 	}
-	s.records.close(ctx)
+	s.closeRecords(ctx)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/daemon/config"
 	"github.com/sallyport/sallyport/daemon/control"
+	"github.com/sallyport/sallyport/daemon/event"
 	"github.com/sallyport/sallyport/daemon/inspect"
 	"github.com/sallyport/sallyport/daemon/policy"
 )
@@ -114,11 +115,10 @@ func (s *server) openControl(sockets map[string][]*os.File) error {
 	s.control = control.NewServer(control.Settings{Socket: settings.Control, Group: settings.ControlGroup})
 	control.HandleMetrics(s.control, s.metrics)
 	control.HandleHealth(s.control, s.health)
-	control.HandleMode(s.control, modes{s}, s.records.recorder)
+	control.HandleMode(s.control, modes{s}, s.records.Recorder)
 	control.HandleStatus(s.control, s.status, s.metrics.Status, s.health.Status, s.records.status)
-	s.sources.Handle(s.control, control.Caller, s.records.note("audit"))
+	s.sources.Handle(s.control, control.Caller, s.records.note(event.KindAudit, "sources"))
 	s.handleChecks()
-	s.records.control(s.control)
 	for _, f := range sockets["control"] {
 		l, err := net.FileListener(f)
 		if err != nil {

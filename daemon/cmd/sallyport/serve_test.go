@@ -362,6 +362,8 @@ func TestAHundredReloadsUnderLoadFailNoRequest(t *testing.T) {
 	r := newRig(t, "inline", "closed")
 	r.start()
 	stop := r.load(8)
+	// First what any load fills: the store's cache, the pools.
+	r.until("the daemon is warm", func() bool { return r.reached.Load() > 4000 })
 	var at10, goroutines int
 	for n := 1; n <= 100; n++ {
 		r.configure("closed", fmt.Sprintf("[[site]]\nname = \"s%d\"\nhosts = [\"s%d.example\"]\n", n, n))
