@@ -37,7 +37,7 @@ func TestTheTableKeepsWhatAMapKeeps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := New(rapid.SampledFrom([]int{64, 700, 3000}).Draw(t, "size"), rapid.Uint64().Draw(t, "seed"))
 		want := map[int]uint64{}
-		held := map[int]float64{}
+		held := map[int][]Held{}
 		for i, n := 0, rapid.IntRange(0, 300).Draw(t, "steps"); i < n; i++ {
 			x := rapid.IntRange(0, 15).Draw(t, "key")
 			k := s.Key("t", id(x))
@@ -48,11 +48,13 @@ func TestTheTableKeepsWhatAMapKeeps(t *testing.T) {
 					s.SetBits(k, start, time.Hour, ^uint64(0), want[x])
 				}
 			case 3:
-				held[x]++
-				s.Hold(k, start, time.Hour, 1000)
+				token, _, _ := s.Hold(k, start, time.Hour, 1000)
+				held[x] = append(held[x], token)
 			case 4:
-				held[x] = max(0, held[x]-1)
-				s.Release(k, start)
+				if n := len(held[x]); n > 0 {
+					s.Release(held[x][n-1], start)
+					held[x] = held[x][:n-1]
+				}
 			case 5:
 				if rapid.IntRange(0, 20).Draw(t, "reset") == 0 {
 					s.Reset()
@@ -65,8 +67,8 @@ func TestTheTableKeepsWhatAMapKeeps(t *testing.T) {
 				if got := s.Bits(k, start); got != want[x] {
 					t.Fatalf("step %d: bits of %d are %d, want %d", i, x, got, want[x])
 				}
-				if got := s.Held(k, start); got != held[x] {
-					t.Fatalf("step %d: held by %d %v, want %v", i, x, got, held[x])
+				if got := s.Holding(k, start); got != float64(len(held[x])) {
+					t.Fatalf("step %d: held by %d %v, want %d", i, x, got, len(held[x]))
 				}
 			}
 			check(t, s)
@@ -192,7 +194,7 @@ func TestHeldRequestsAndBansOutliveAnyCounter(t *testing.T) {
 			s.Add(s.Key("t", id(i)), start, time.Hour, 1)
 		}
 	}
-	if s.Held(s.Key("held"), start) != 1 {
+	if s.Holding(s.Key("held"), start) != 1 {
 		t.Error("a held request was forgotten")
 	}
 	if _, banned := s.Banned(s.Key("ban"), start); !banned {
@@ -240,8 +242,8 @@ func TestNoOperationAllocates(t *testing.T) {
 		s.SetBits(k, now, time.Minute, 0, 1)
 		s.Bits(k, now)
 		s.Pace(k, now, time.Second, 5, 1)
-		s.Hold(k, now, time.Minute, 10)
-		s.Release(k, now)
+		token, _, _ := s.Hold(k, now, time.Minute, 10)
+		s.Release(token, now)
 		s.Raise(k, now, time.Hour, 1, 100)
 		s.Score(k, now, time.Hour)
 		s.Ban(k, now, Growth{First: time.Second, Max: time.Hour, Factor: 2})
@@ -260,8 +262,8 @@ func TestManyGoroutinesCountTogether(t *testing.T) {
 		wg.Go(func() {
 			for i := range 2000 {
 				s.Add(s.Key("t", id(i%50)), start, time.Hour, 1)
-				s.Hold(s.Key("h", id(i%50)), start, time.Hour, 1e9)
-				s.Release(s.Key("h", id(i%50)), start)
+				token, _, _ := s.Hold(s.Key("h", id(i%50)), start, time.Hour, 1e9)
+				s.Release(token, start)
 			}
 		})
 	}

@@ -41,6 +41,31 @@ func (s *Store) SetBits(k Key, now time.Time, ttl time.Duration, clear, set uint
 // of them allowed back to back. If not it says how long to wait. It is the
 // generic cell rate algorithm (ITU-T I.371), exact to the nanosecond.
 func (s *Store) Pace(k Key, now time.Time, interval time.Duration, burst, n float64) (ok bool, wait time.Duration) {
+	return s.Reserve(k, now, interval, burst, n, 0)
+}
+
+// TakeBits returns the bits kept under k and forgets them.
+func (s *Store) TakeBits(k Key, now time.Time) uint64 {
+	t := nanos(now)
+	sh, key := s.shardOf(k, kindBits, 0)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	p := sh.find(key)
+	if p < 0 {
+		return 0
+	}
+	e := &sh.entries[p]
+	v, live := e.word(0), t < int64(e.word(1))
+	sh.remove(p)
+	if !live {
+		return 0
+	}
+	return v
+}
+
+// Reserve is Pace for callers who can wait: n is let through, to be done after
+// wait, if that is at most longest.
+func (s *Store) Reserve(k Key, now time.Time, interval time.Duration, burst, n float64, longest time.Duration) (ok bool, wait time.Duration) {
 	t := nanos(now)
 	sh, key := s.shardOf(k, kindPace, interval)
 	sh.mu.Lock()
@@ -49,46 +74,67 @@ func (s *Store) Pace(k Key, now time.Time, interval time.Duration, burst, n floa
 	room := float64(interval) * max(burst, 1)
 	due := float64(interval) * n
 	at := int64(e.word(0)) // when all let through so far is worked off
-	if at < t || float64(at-t) > room+float64(interval) {
+	if at < t || float64(at-t) > room+float64(longest)+float64(interval) {
 		at = t // behind, or left over from a clock that ran ahead
 	}
-	ok = float64(at-t)+due <= room
-	if ok {
+	wait = time.Duration(min(max(float64(at-t)+due-room, 0), 1e18))
+	if ok = wait <= longest; ok {
 		at = later(at, time.Duration(due))
 		e.setWord(0, uint64(at))
-	} else {
-		wait = time.Duration(min(float64(at-t)+due-room, 1e18))
 	}
 	e.expires = ceilSeconds(at)
 	return ok, wait
 }
 
+// Held is a request, or anything else that begins and ends, for Release.
+type Held uint64
+
 // Hold adds one to what is held under k if that leaves it at limit or below.
-// What nobody releases for ttl is forgotten as a whole, so that a lost release
-// cannot lock a client out for ever.
-func (s *Store) Hold(k Key, now time.Time, ttl time.Duration, limit float64) (held float64, ok bool) {
+// What is not released is forgotten after ttl to twice ttl, so that a lost
+// release does not lock a client out.
+func (s *Store) Hold(k Key, now time.Time, ttl time.Duration, limit float64) (token Held, held float64, ok bool) {
 	t := nanos(now)
+	ttl = max(ttl, time.Second)
+	k &^= 1 // the token's lowest bit tells the period in which it was given
 	sh, key := s.shardOf(k, kindGauge, 0)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if e := sh.get(key, t); e != nil {
-		if held = float64(e.word(0)); held+1 > limit {
-			return held + 1, false
-		}
-	} else if limit < 1 {
-		return 1, false
+	e := sh.get(key, t)
+	if e != nil {
+		e.turnPeriod(t, ttl)
+		held = float64(e.word(0) + e.word(1))
 	}
-	e := sh.pin(sh.use(key, t, kindGauge))
-	v := e.word(0) + 1
-	e.setWord(0, v)
-	e.expires = ceilSeconds(later(t, ttl))
-	return float64(v), true
+	if held+1 > limit {
+		return 0, held + 1, false
+	}
+	e = sh.pin(sh.use(key, t, kindGauge))
+	e.turnPeriod(t, ttl)
+	period := e.word(2)
+	e.setWord(int(period&1), e.word(int(period&1))+1)
+	e.expires = ceilSeconds(later(t, 2*ttl))
+	return Held(uint64(k) | period&1), held + 1, true
 }
 
-// Release takes one from what is held under k.
-func (s *Store) Release(k Key, now time.Time) (held float64) {
+// turnPeriod empties the count of the period before the last when a new one
+// begins: words 0 and 1 are the counts of even and odd periods, word 2 the
+// present period's number.
+func (e *entry) turnPeriod(now int64, ttl time.Duration) {
+	switch period := uint64(now / int64(ttl)); {
+	case period == e.word(2) || period+1 == e.word(2):
+	case period == e.word(2)+1:
+		e.setWord(int(period&1), 0)
+		e.setWord(2, period)
+	default:
+		e.setWord(0, 0)
+		e.setWord(1, 0)
+		e.setWord(2, period)
+	}
+}
+
+// Release ends what Hold gave the token for, and returns what is still held.
+func (s *Store) Release(token Held, now time.Time) (held float64) {
 	t := nanos(now)
-	sh, key := s.shardOf(k, kindGauge, 0)
+	sh, key := s.shardOf(Key(token&^1), kindGauge, 0)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	p := sh.find(key)
@@ -96,22 +142,25 @@ func (s *Store) Release(k Key, now time.Time) (held float64) {
 		return 0
 	}
 	e := &sh.entries[p]
-	if v := e.word(0); v > 1 && !e.ended(t) {
-		e.setWord(0, v-1)
-		return float64(v - 1)
+	if i := int(token & 1); e.word(i) > 0 {
+		e.setWord(i, e.word(i)-1)
 	}
-	sh.remove(p)
-	return 0
+	sum := e.word(0) + e.word(1)
+	if sum == 0 || e.ended(t) {
+		sh.remove(p)
+		return 0
+	}
+	return float64(sum)
 }
 
-// Held is what is held under k.
-func (s *Store) Held(k Key, now time.Time) float64 {
+// Holding is what is held under k.
+func (s *Store) Holding(k Key, now time.Time) float64 {
 	t := nanos(now)
-	sh, key := s.shardOf(k, kindGauge, 0)
+	sh, key := s.shardOf(k&^1, kindGauge, 0)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if e := sh.get(key, t); e != nil {
-		return float64(e.word(0))
+		return float64(e.word(0) + e.word(1))
 	}
 	return 0
 }

@@ -59,23 +59,91 @@ func TestPaceLetsABurstThroughAndThenOneEachInterval(t *testing.T) {
 func TestWhatIsHeldStaysWithinItsLimit(t *testing.T) {
 	s := New(10, 1)
 	k := s.Key("t")
+	var tokens []Held
 	for i := range 5 {
-		if _, ok := s.Hold(k, start, time.Minute, 3); ok != (i < 3) {
+		token, _, ok := s.Hold(k, start, time.Minute, 3)
+		if ok != (i < 3) {
 			t.Errorf("hold %d: %v", i+1, ok)
 		}
+		if ok {
+			tokens = append(tokens, token)
+		}
 	}
-	s.Release(k, start)
-	if held, ok := s.Hold(k, start, time.Minute, 3); !ok || held != 3 {
+	s.Release(tokens[0], start)
+	if _, held, ok := s.Hold(k, start, time.Minute, 3); !ok || held != 3 {
 		t.Errorf("after a release: %v %v", held, ok)
 	}
-	if held := s.Held(k, start.Add(2*time.Minute)); held != 0 {
+	if held := s.Holding(k, start.Add(3*time.Minute)); held != 0 {
 		t.Errorf("held %v after its time", held)
 	}
 	for range 9 {
-		s.Release(k, start)
+		s.Release(tokens[1], start)
 	}
-	if s.Held(k, start) != 0 || s.Len() != 0 {
+	if s.Holding(k, start) != 0 || s.Len() != 0 {
 		t.Error("released more often than held, and something is left")
+	}
+}
+
+// Releases that are lost now and then do not add up, however busy the key.
+func TestALostReleaseIsForgottenUnderLoad(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := New(10, 1)
+		k := s.Key("t")
+		type open struct {
+			token Held
+			since time.Duration
+		}
+		var under []open
+		lost := map[int]time.Duration{}
+		ttl := 10 * time.Second
+		for i := range 400 {
+			at := time.Duration(i) * 250 * time.Millisecond
+			now := start.Add(at)
+			token, held, ok := s.Hold(k, now, ttl, 1e9)
+			if !ok {
+				t.Fatal("refused")
+			}
+			under = append(under, open{token, at})
+			truth, lostLately := len(under), 0
+			for _, since := range lost {
+				if at-since <= 2*ttl {
+					lostLately++
+				}
+			}
+			if held < float64(truth) || held > float64(truth+lostLately) {
+				t.Fatalf("at %v: %v held, %d under way, %d lost lately", at, held, truth, lostLately)
+			}
+			for len(under) > 0 && (len(under) > 5 || rapid.Bool().Draw(t, "end")) {
+				if rapid.IntRange(0, 20).Draw(t, "lose") == 0 {
+					lost[i*10+len(under)] = under[0].since
+				} else {
+					s.Release(under[0].token, now)
+				}
+				under = under[1:]
+			}
+		}
+	})
+}
+
+func TestReserveSpreadsCallsAndRefusesPastTheLongestWait(t *testing.T) {
+	s := New(10, 1)
+	k := s.Key("t")
+	for i, want := range []time.Duration{0, 0, 100, 200, 300} {
+		if ok, wait := s.Reserve(k, start, 100*time.Millisecond, 2, 1, 300*time.Millisecond); !ok || wait != want*time.Millisecond {
+			t.Errorf("call %d: %v %v", i+1, ok, wait)
+		}
+	}
+	if ok, wait := s.Reserve(k, start, 100*time.Millisecond, 2, 1, 300*time.Millisecond); ok || wait != 400*time.Millisecond {
+		t.Errorf("past the longest: %v %v", ok, wait)
+	}
+}
+
+func TestTakenBitsAreGone(t *testing.T) {
+	s := New(10, 1)
+	k := s.Key("t")
+	s.SetBits(k, start, time.Minute, 0, 7)
+	if got := s.TakeBits(k, start); got != 7 || s.Len() != 0 || s.TakeBits(k, start) != 0 {
+		t.Errorf("%d, then %d entries", got, s.Len())
 	}
 }
 
