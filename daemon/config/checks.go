@@ -2,6 +2,7 @@ package config
 
 import (
 	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/check/limit"
 	"github.com/sallyport/sallyport/daemon/check/protocol"
 	"github.com/sallyport/sallyport/daemon/check/reputation"
 	"github.com/sallyport/sallyport/daemon/check/schema"
@@ -13,6 +14,7 @@ import (
 // checks lists every check in running order: a line each. Nobody minds who ran before.
 var checks = []entry{
 	line(protocol.Name, protocol.Defaults, protocol.New),
+	line(limit.Name, limit.Defaults, limit.New),
 	line(schema.Name, schema.Defaults, schema.New),
 	line(token.Name, token.Defaults, token.New),
 	line(score.Name, score.Defaults, score.New),

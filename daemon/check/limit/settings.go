@@ -23,15 +23,14 @@ const (
 
 // Settings are the table [check.limit].
 type Settings struct {
-	// Mode is "off", "detect" or "enforce".
-	Mode string `toml:"mode"`
 	// Limit are the limits, asked in order; the first that refuses ends it.
 	Limit []Limit `toml:"limit"`
 	// Group names sets of addresses and networks for the key part "group".
 	Group map[string][]string `toml:"group"`
-	// CountryFile and ASNFile are databases in MaxMind's format for the key parts "country" and "asn".
+	// CountryFile is a database in MaxMind's format for the key part "country".
 	CountryFile string `toml:"country_file"`
-	ASNFile     string `toml:"asn_file"`
+	// ASNFile is a database in MaxMind's format for the key part "asn".
+	ASNFile string `toml:"asn_file"`
 	// APIKeyHeader is the header that the key part "api_key" takes; without
 	// that header it takes Authorization.
 	APIKeyHeader string `toml:"api_key_header"`
@@ -53,11 +52,13 @@ type Store struct {
 	Address []string `toml:"address"`
 	// Sentinel is the master's name when the addresses are Sentinels.
 	Sentinel string `toml:"sentinel"`
-	// Username and PasswordFile log in, as an ACL user.
-	Username     string `toml:"username"`
+	// Username logs in as an ACL user.
+	Username string `toml:"username"`
+	// PasswordFile holds the password, in a file that only the daemon may read.
 	PasswordFile string `toml:"password_file"`
-	// TLS encrypts; CAFile names the authority where the system's do not know it.
-	TLS    bool   `toml:"tls"`
+	// TLS encrypts the connection.
+	TLS bool `toml:"tls"`
+	// CAFile names the authority where the system's do not know it.
 	CAFile string `toml:"ca_file"`
 	// Database is the number for SELECT.
 	Database int `toml:"database"`
@@ -82,10 +83,11 @@ type Limit struct {
 	// counts all requests as one.
 	Key []string `toml:"key"`
 	// Missing is what a request without a header, cookie, api key or claim of
-	// the key is counted by: "address", or "skip" to not count it.
+	// the key is counted by: "address" (unless set), or "skip" to not count it.
 	Missing string `toml:"missing"`
-	// Prefix4 and Prefix6 are the bits that the key part "prefix" keeps.
+	// Prefix4 is the bits of an IPv4 address that the key part "prefix" keeps, 24 unless set.
 	Prefix4 int `toml:"prefix4"`
+	// Prefix6 is the bits of an IPv6 address that it keeps, 64 unless set.
 	Prefix6 int `toml:"prefix6"`
 	// Rate is how much in which time: "100/1m", or several that must all hold.
 	Rate Rates `toml:"rate"`
@@ -94,25 +96,26 @@ type Limit struct {
 	Burst float64 `toml:"burst"`
 	// Concurrent bounds the requests under way at once; 0 sets no bound.
 	Concurrent int `toml:"concurrent"`
-	// Cost is what a request counts: a number, "request_bytes",
+	// Cost is what a request counts: a number (1 unless set), "request_bytes",
 	// "response_bytes" or "upstream_seconds". The last two are known and
 	// counted when the answer has been sent.
 	Cost Cost `toml:"cost"`
 	// Match narrows what the limit is about.
 	Match Match `toml:"match"`
-	// Action is "deny", "delay", "detect" or "ban".
+	// Action is "deny" (unless set), "delay", "detect" or "ban".
 	Action string `toml:"action"`
-	// Status answers a refused request: 429, or 403 or 503.
+	// Status answers a refused request: 429 (unless set), 403 or 503.
 	Status int `toml:"status"`
 	// DelayMS is how long "delay" holds a request at most, in milliseconds;
-	// past that it is refused. At most half of server.enter_timeout_ms.
+	// past that it is refused. 100 unless set, at most half of server.enter_timeout_ms.
 	DelayMS int `toml:"delay_ms"`
-	// BanSeconds is how long the first "ban" lasts, in seconds. Each further
-	// one lasts BanFactor times the last, up to BanMaxSeconds.
-	BanSeconds    int     `toml:"ban_seconds"`
-	BanFactor     float64 `toml:"ban_factor"`
-	BanMaxSeconds int     `toml:"ban_max_seconds"`
-	// Score is the finding's score, which raises the source's reputation.
+	// BanSeconds is how long the first "ban" lasts, in seconds, 600 unless set.
+	BanSeconds int `toml:"ban_seconds"`
+	// BanFactor is how many times longer each further ban lasts, 2 unless set.
+	BanFactor float64 `toml:"ban_factor"`
+	// BanMaxSeconds bounds a ban, in seconds, 86400 unless set.
+	BanMaxSeconds int `toml:"ban_max_seconds"`
+	// Score is the finding's score, 20 unless set, which raises the source's reputation.
 	Score float64 `toml:"score"`
 	// CountDenied has refused requests count too: who keeps calling stays refused.
 	CountDenied bool `toml:"count_denied"`
@@ -123,10 +126,14 @@ type Limit struct {
 
 // Match narrows a limit. An empty list matches everything.
 type Match struct {
-	Site   []string `toml:"site"`
-	Route  []string `toml:"route"`
+	// Site lists names of sites.
+	Site []string `toml:"site"`
+	// Route lists names of routes.
+	Route []string `toml:"route"`
+	// Method lists methods, in the case they are sent in.
 	Method []string `toml:"method"`
-	Host   []string `toml:"host"`
+	// Host lists host names, in lower case.
+	Host []string `toml:"host"`
 	// Status has answers counted in place of requests, those with one of
 	// these: 401 or "4xx". Once the count is reached requests are refused.
 	Status Statuses `toml:"status"`
