@@ -149,13 +149,13 @@ func (d *document) event() *Event {
 	if d.HTTP.Version != "" {
 		e.Protocol = "HTTP/" + d.HTTP.Version
 	}
-	if o.Verdict == "" && e.Kind != KindOutcome {
+	if e.Method == "" && e.Kind != KindOutcome {
 		e.Message = d.Message
 		if tail := " (" + e.Why + ")"; e.Why != "" && len(e.Message) > len(tail) && e.Message[len(e.Message)-len(tail):] == tail {
 			e.Message = e.Message[:len(e.Message)-len(tail)]
 		}
 	}
-	if e.Kind == KindOutcome && o.Outcome != nil && o.Outcome.State == "known" {
+	if o.Outcome != nil && o.Outcome.State == "known" {
 		e.Status = 0
 		e.Outcome = &outcome.Outcome{
 			ID: e.ID, Time: e.Time, Client: e.Client.Addr(), Host: e.Host, Method: e.Method, URI: e.URI,

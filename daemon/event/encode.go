@@ -165,8 +165,8 @@ func (e *Event) appendOwn(w *writer) {
 	w.bool("would_deny", e.WouldDeny)
 	w.str("policy", e.Policy)
 	w.float("source_reputation", e.SourceReputation)
-	if e.Message != "" && e.Verdict != "" {
-		w.str("note", e.Message)
+	if e.Method != "" || e.Kind == KindOutcome {
+		w.str("note", e.Message) // else it is the message itself
 	}
 	appendFindings(w, "findings", e.Findings)
 	appendFindings(w, "excepted", e.Excepted)
@@ -185,7 +185,7 @@ func (e *Event) appendOwn(w *writer) {
 	w.bool("headers_cut", e.HeadersCut)
 	w.str("body_omitted", e.BodyOmitted)
 	w.bool("body_cut", len(e.Body) > 0 && e.BodyBytes > int64(len(e.Body)))
-	if e.Kind == KindOutcome {
+	if e.Kind == KindOutcome || e.Outcome != nil {
 		appendOutcome(w, e.Outcome)
 	}
 	w.close()

@@ -10,7 +10,7 @@ func (e *Event) Summary() string {
 	switch {
 	case e.Kind == KindOutcome:
 		return e.outcomeSummary()
-	case e.Verdict == "":
+	case e.Method == "":
 		if e.Why != "" {
 			return e.Message + " (" + e.Why + ")"
 		}
