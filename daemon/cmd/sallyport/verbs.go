@@ -21,6 +21,8 @@ func verbs() []*cobra.Command {
 		serveVerb(),
 		checkVerb(),
 		inspectVerb(),
+		rulesVerb(),
+		replayVerb(),
 		modelVerb(),
 		versionVerb(),
 	}

@@ -1,0 +1,74 @@
+package capture
+
+import (
+	"encoding/binary"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
+)
+
+// Request is an HTTP request found in a capture.
+type Request struct {
+	*buffer.Request
+	Client, Server netip.AddrPort
+	// Connection numbers the TCP connection within the capture, from 1; Index
+	// the request within its connection, from 0.
+	Connection uint64
+	Index      int
+	Time       time.Time
+}
+
+// Flow is a name for the request's connection.
+func (r *Request) Flow() []byte {
+	return binary.BigEndian.AppendUint64(nil, r.Connection)
+}
+
+// Read calls f for every HTTP request of a capture, connection by connection.
+// What was read before an error has been reported.
+func Read(r io.Reader, f func(*Request)) error {
+	a := &assembler{open: map[pair]*connection{}, ended: func(c *connection) { c.requests(f) }}
+	err := segments(r, func(s segment) error {
+		a.add(s)
+		return nil
+	})
+	a.flush()
+	return err
+}
+
+// requests finds the requests in a connection that ended.
+func (c *connection) requests(f func(*Request)) {
+	h := &c.half[0]
+	client, server := c.client, c.server
+	if !looksLikeHTTP(h.data) && looksLikeHTTP(c.half[1].data) && !c.handshake {
+		h, client, server = &c.half[1], server, client
+	}
+	index := 0
+	emit := func(q *buffer.Request, end int) {
+		f(&Request{Request: q, Client: client, Server: server, Connection: c.number, Index: index, Time: h.at(end)})
+		index++
+	}
+	if isHTTP2(h.data) {
+		requests2(h.data, emit)
+		return
+	}
+	if !looksLikeHTTP(h.data) {
+		return
+	}
+	p := &parser1{b: h.data}
+	for {
+		q, _, stop, ok := p.next()
+		if !ok {
+			return
+		}
+		emit(q, p.pos-1)
+		if stop {
+			return
+		}
+		if isHTTP2(h.data[p.pos:]) {
+			requests2(h.data[p.pos:], func(q *buffer.Request, end int) { emit(q, p.pos+end) })
+			return
+		}
+	}
+}

@@ -1,0 +1,360 @@
+package keyword
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
+	"github.com/sallyport/sallyport/daemon/check/signature/rule"
+)
+
+// Keyword is one option of the rule language.
+type Keyword struct {
+	Name string
+	Help string
+	// Parse adds what the option asks for to the rule under construction.
+	Parse func(b *Builder, o rule.Option) error
+}
+
+// Skip is the error of a rule that is well-formed but cannot apply to an HTTP
+// request.
+type Skip struct{ Reason string }
+
+func (s Skip) Error() string { return s.Reason }
+
+// unsupported is the error of an option that is known to exist but not here.
+type unsupported struct{ why string }
+
+func (u unsupported) Error() string { return u.why }
+
+// item is a step with the buffer it belongs to, until groups are made.
+type item struct {
+	spec *Spec
+	seq  int // which choice of a sticky buffer it stands behind
+	step Step
+}
+
+// Builder makes a Program from a rule's options, one after another.
+type Builder struct {
+	Rule  *rule.Rule
+	Prog  *Program
+	files *rule.Files
+
+	sticky *Spec // nil: the payload
+	seq    int
+	items  []item
+	absent map[string]int // spec key: 1 absent, 2 absent or else
+	vars   map[string]int
+	last   *Content // modifiers change it
+	lastAt int
+	// decode is the base64_decode that base64_data reads; data collects its
+	// steps while base64_data is chosen.
+	decode *base64Decode
+	inB64  bool
+	// sawSkip is a reason the rule does not apply, settled at the end so
+	// that a mistake elsewhere in the rule is still reported.
+	sawSkip string
+	http    bool // names a buffer of an HTTP request
+}
+
+func specKey(id buffer.ID, arg string, tr []Transform) string {
+	var b strings.Builder
+	b.WriteString(id.String())
+	if arg != "" {
+		b.WriteString(" ")
+		b.WriteString(arg)
+	}
+	for _, t := range tr {
+		b.WriteString("|")
+		b.WriteString(t.Key())
+	}
+	return b.String()
+}
+
+func newSpec(id buffer.ID, arg string) *Spec {
+	return &Spec{ID: id, Arg: arg, Key: specKey(id, arg, nil)}
+}
+
+func (b *Builder) snort3() bool { return b.Rule.Dialect == rule.Snort3 }
+
+func (b *Builder) payload() *Spec {
+	if b.snort3() {
+		return newSpec(buffer.NPayload, "")
+	}
+	return newSpec(buffer.SPayload, "")
+}
+
+// spec is the buffer a step belongs to: the chosen one; else for a relative
+// step that of the last content; else the payload.
+func (b *Builder) spec(relative bool) *Spec {
+	if b.sticky != nil {
+		return b.sticky
+	}
+	if relative && len(b.items) > 0 {
+		return b.items[len(b.items)-1].spec
+	}
+	return b.payload()
+}
+
+func (b *Builder) add(spec *Spec, s Step) {
+	if b.inB64 && b.decode != nil {
+		b.decode.data = append(b.decode.data, s)
+		b.lastAt = -1
+		return
+	}
+	b.items = append(b.items, item{spec, b.seq, s})
+	b.lastAt = len(b.items) - 1
+}
+
+// choose makes a buffer the one that further steps look at.
+func (b *Builder) choose(id buffer.ID, arg string) {
+	b.sticky = newSpec(id, arg)
+	b.seq++
+	b.inB64 = false
+	b.http = b.http || id != buffer.NPayload && id != buffer.SPayload
+}
+
+func (b *Builder) skip(reason string) {
+	if b.sawSkip == "" {
+		b.sawSkip = reason
+	}
+}
+
+// number reads a number or the name of a byte_extract variable.
+func (b *Builder) number(s string) (num, error) {
+	s = strings.TrimSpace(s)
+	if v, ok := b.vars[s]; ok {
+		return num{v: v + 1}, nil
+	}
+	n, err := strconv.ParseInt(s, 0, 64)
+	if err != nil {
+		if n, err = strconv.ParseInt(s, 10, 64); err != nil {
+			return num{}, fmt.Errorf("%q is no number and no variable set before", clip(s))
+		}
+	}
+	return num{n: n}, nil
+}
+
+func (b *Builder) variable(name string) int {
+	if i, ok := b.vars[name]; ok {
+		return i
+	}
+	if b.vars == nil {
+		b.vars = map[string]int{}
+	}
+	i := len(b.vars)
+	b.vars[name] = i
+	return i
+}
+
+// num is a number known at load, or a variable (v is its index plus one).
+type num struct {
+	n int64
+	v int
+}
+
+func (n num) value(c *Cursor) int {
+	if n.v > 0 {
+		x := c.Vars[n.v-1]
+		return int(min(max(x, -1<<31), 1<<31))
+	}
+	return int(n.n)
+}
+
+func clip(s string) string {
+	if len(s) > 40 {
+		return s[:40] + "..."
+	}
+	return s
+}
+
+// maxVars bounds the variables of one rule.
+const maxVars = 16
+
+// skippedProtocols cannot carry an HTTP request in clear.
+var skippedProtocols = map[string]bool{
+	"udp": true, "icmp": true, "icmpv4": true, "icmpv6": true, "dns": true, "tls": true, "ssl": true, "smtp": true,
+	"smb": true, "smb2": true, "ftp": true, "ftp-data": true, "ssh": true, "dcerpc": true, "dnp3": true, "modbus": true,
+	"enip": true, "nfs": true, "ikev2": true, "ike": true, "krb5": true, "ntp": true, "dhcp": true, "rfb": true, "rdp": true,
+	"snmp": true, "tftp": true, "sip": true, "mqtt": true, "imap": true, "pop3": true, "telnet": true, "quic": true,
+	"pgsql": true, "bittorrent-dht": true, "websocket": true, "ldap": true, "doh2": true, "arp": true, "sctp": true,
+	"ipv4": true, "ipv6": true, "ip4": true, "ip6": true, "pkthdr": true, "ether": true, "file": true, "user": true,
+	"mdns": true, "template": true, "dcerpc-tcp": true, "tcp-pkt": true,
+}
+
+var httpProtocols = map[string]bool{"http": true, "http1": true, "http2": true, "tcp": true, "tcp-stream": true, "ip": true}
+
+// Compile makes a Program of a parsed rule. The error is a Skip when the rule
+// cannot apply to an HTTP request, else a *rule.Error with the option's place.
+func Compile(r *rule.Rule, files *rule.Files) (*Program, error) {
+	b := &Builder{Rule: r, files: files, Prog: &Program{Rule: r, GID: 1, Rev: 0, Priority: 3}}
+	if r.Action == "accept" || strings.Contains(r.Action, ":") || strings.Contains(r.Action, ",") {
+		return b.Prog, r.Errorf(0, "action %q belongs to Suricata's firewall mode and is not supported", r.Action)
+	}
+	known := httpProtocols[r.Proto] || skippedProtocols[r.Proto]
+	if !known {
+		return b.Prog, r.Errorf(0, "unknown protocol %q", r.Proto)
+	}
+	if r.Hook != "" && !strings.HasPrefix(r.Hook, "request") && r.Hook != "all" {
+		b.skip("about a response: hook " + r.Hook)
+	}
+	skipProto := skippedProtocols[r.Proto]
+	for _, o := range r.Options {
+		k := byName[o.Name]
+		if k == nil {
+			if skipProto || b.sawSkip != "" {
+				continue
+			}
+			return b.Prog, r.Errorf(o.Off, "unknown option %q", clip(o.Name))
+		}
+		if skipProto && !identity[o.Name] {
+			continue
+		}
+		if err := k.Parse(b, o); err != nil {
+			switch e := err.(type) {
+			case Skip:
+				b.skip(e.Reason)
+				continue
+			case unsupported:
+				if b.sawSkip != "" {
+					continue
+				}
+				return b.Prog, r.Errorf(o.Off, "option %s: %s", o.Name, e.why)
+			}
+			if b.sawSkip != "" {
+				continue
+			}
+			return b.Prog, r.Errorf(o.Off, "option %s: %v", o.Name, err)
+		}
+	}
+	if skipProto {
+		return b.Prog, Skip{"protocol " + r.Proto + " carries no HTTP request that a rule could see"}
+	}
+	if b.sawSkip != "" {
+		return b.Prog, Skip{b.sawSkip}
+	}
+	if b.Prog.SID == 0 && !r.Bare {
+		return b.Prog, r.Errorf(0, "the rule has no sid")
+	}
+	if reason := b.rawTCP(); reason != "" {
+		return b.Prog, Skip{reason}
+	}
+	b.groups()
+	b.Prog.Vars = len(b.vars)
+	if b.Prog.Vars > maxVars {
+		return b.Prog, r.Errorf(0, "more than %d variables", maxVars)
+	}
+	return b.Prog, nil
+}
+
+// rawTCP is why a rule about TCP at large does not apply to HTTP requests, or
+// empty when it does: it names a part of an HTTP request, or the port or
+// service of HTTP.
+func (b *Builder) rawTCP() string {
+	r := b.Rule
+	if b.http || strings.HasPrefix(r.Proto, "http") || b.Prog.serviceHTTP() {
+		return ""
+	}
+	if r.Dialect != rule.Snort3 && r.DstIsHTTP && len(b.items) > 0 {
+		return ""
+	}
+	return "about TCP packets of no named protocol"
+}
+
+func (p *Program) serviceHTTP() bool {
+	o, ok := p.Rule.Option("service")
+	if !ok {
+		return false
+	}
+	for _, s := range rule.Fields(o.Value) {
+		if s == "http" || s == "http2" {
+			return true
+		}
+	}
+	return false
+}
+
+// several says whether a buffer may have more than one value: then each
+// choice of it is a group of its own.
+func several(id buffer.ID) bool {
+	switch id {
+	case buffer.SRequestHeader, buffer.SFileData, buffer.SFileName:
+		return true
+	}
+	return false
+}
+
+// groups sorts the steps by buffer. Suricata keeps one list a buffer for the
+// whole rule; Snort 3 begins anew at every choice of a buffer.
+func (b *Builder) groups() {
+	type at struct {
+		key string
+		seq int
+	}
+	index := map[at]int{}
+	for _, it := range b.items {
+		k := at{key: it.spec.Key}
+		if b.snort3() || several(it.spec.ID) {
+			k.seq = it.seq
+		}
+		i, ok := index[k]
+		if !ok {
+			i = len(b.Prog.Groups)
+			index[k] = i
+			b.Prog.Groups = append(b.Prog.Groups, Group{Spec: it.spec})
+		}
+		g := &b.Prog.Groups[i]
+		g.Steps = append(g.Steps, it.step)
+	}
+	for i := range b.Prog.Groups {
+		g := &b.Prog.Groups[i]
+		settle(g.Steps)
+		if how := b.absent[g.Spec.Key]; how > 0 {
+			g.Absent = true
+		}
+		if b.snort3() && i > 0 && len(g.Steps) == 0 {
+			continue
+		}
+	}
+	for key, how := range b.absent {
+		found := false
+		for _, g := range b.Prog.Groups {
+			found = found || g.Spec.Key == key
+		}
+		if !found && how > 0 {
+			b.Prog.Groups = append(b.Prog.Groups, Group{Spec: b.absentSpec(key), Absent: true, OnlyAbsent: true})
+		}
+	}
+}
+
+func (b *Builder) absentSpec(key string) *Spec {
+	for id := buffer.SURI; id < buffer.NURI; id++ {
+		if id.String() == key {
+			return newSpec(id, "")
+		}
+	}
+	return newSpec(buffer.SPayload, "")
+}
+
+// settle tells each searcher whether steps behind it depend on its place.
+func settle(steps []Step) {
+	for i, s := range steps {
+		if a, ok := s.(interface{ setAgain(bool) }); ok {
+			again := false
+			for _, n := range steps[i+1:] {
+				if isRelative(n) {
+					again = true
+					break
+				}
+				if f, ok := n.(interface{ moves() bool }); ok && f.moves() {
+					break
+				}
+			}
+			a.setAgain(again)
+		}
+		if d, ok := s.(*base64Decode); ok {
+			settle(d.data)
+		}
+	}
+}

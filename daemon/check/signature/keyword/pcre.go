@@ -1,0 +1,173 @@
+package keyword
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
+	"github.com/sallyport/sallyport/daemon/check/signature/pcre"
+	"github.com/sallyport/sallyport/daemon/check/signature/rule"
+)
+
+// PCRE is a regular expression to find.
+type PCRE struct {
+	pattern, options string
+	relative         bool
+	negated          bool
+	again            bool
+
+	once sync.Once
+	re   *pcre.Regexp
+}
+
+func (p *PCRE) Relative() bool   { return p.relative }
+func (p *PCRE) setAgain(on bool) { p.again = on }
+func (p *PCRE) Again() bool      { return p.again && !p.negated }
+func (p *PCRE) moves() bool      { return !p.negated }
+
+// Literal is the longest text that stands in every match.
+func (p *PCRE) Literal() (text string, fold, ok bool) {
+	if p.negated {
+		return "", false, false
+	}
+	text, fold = p.compiled().Literal()
+	return text, fold, text != ""
+}
+
+// compiled compiles on first use: most rules never come to their expression.
+// The pattern compiled once before, when the rule was read.
+func (p *PCRE) compiled() *pcre.Regexp {
+	p.once.Do(func() {
+		re, err := pcre.Compile(p.pattern, p.options)
+		if err != nil {
+			re, _ = pcre.Compile(`(?!)`, "")
+		}
+		p.re = re
+	})
+	return p.re
+}
+
+func (p *PCRE) Match(c *Cursor) bool {
+	_, ok := p.Search(c, c.Pos, -1)
+	if c.Env.Spent {
+		return false
+	}
+	return ok != p.negated
+}
+
+// Search finds the next match. A relative expression sees the buffer from the
+// cursor on: its ^ is the cursor's place.
+func (p *PCRE) Search(c *Cursor, base, from int) (next int, ok bool) {
+	lo := 0
+	if p.relative {
+		lo = base
+	}
+	if lo > len(c.Buf) {
+		return 0, false
+	}
+	sub := c.Buf[lo:]
+	start := 0
+	if from >= 0 {
+		start = from - lo
+	}
+	if start > len(sub) || from >= 0 && p.compiled().Anchored() {
+		return 0, false
+	}
+	budget := min(c.Env.Steps, pcre.MaxSteps)
+	at, end, left, err := p.compiled().Find(sub, start, max(budget, 0))
+	c.Env.Steps -= budget - left
+	if errors.Is(err, pcre.ErrSteps) {
+		c.Env.Spent = true
+		return 0, false
+	}
+	if at < 0 {
+		return 0, false
+	}
+	if !p.negated {
+		c.Pos = lo + end
+		c.MarkAt, c.MarkEnd = lo+at, lo+end
+	}
+	return lo + max(at+1, 0), true
+}
+
+// pcreBuffers are the buffers that flag letters choose, in Snort 2 and
+// Suricata.
+var pcreBuffers = map[byte]buffer.ID{
+	'U': buffer.SURI, 'I': buffer.SURIRaw, 'P': buffer.SBody, 'H': buffer.SHeader, 'D': buffer.SHeaderRaw,
+	'M': buffer.SMethod, 'C': buffer.SCookie, 'K': buffer.SCookie, 'V': buffer.SUserAgent, 'W': buffer.SHost, 'Z': buffer.SHostRaw,
+}
+
+// splitPCRE takes "/pattern/flags" apart.
+func splitPCRE(v string) (pattern, flags string, negated bool, err error) {
+	v = strings.TrimSpace(v)
+	if strings.HasPrefix(v, "!") {
+		negated = true
+		v = strings.TrimSpace(v[1:])
+	}
+	if len(v) >= 2 && v[0] == '"' && v[len(v)-1] == '"' {
+		v = v[1 : len(v)-1]
+	}
+	// Inside the quotes a semicolon and a quote may be escaped for the rule's
+	// sake; for the expression such an escape means the character itself.
+	delim := byte('/')
+	start := 1
+	if strings.HasPrefix(v, "m") && len(v) > 1 {
+		delim, start = v[1], 2
+	} else if !strings.HasPrefix(v, "/") {
+		return "", "", false, fmt.Errorf("expected /expression/flags, found %q", clip(v))
+	}
+	end := strings.LastIndexByte(v, delim)
+	if end < start {
+		return "", "", false, fmt.Errorf("the expression has no closing %c", delim)
+	}
+	return v[start:end], v[end+1:], negated, nil
+}
+
+var pcreKeyword = &Keyword{
+	Name: "pcre",
+	Help: `pcre:[!]"/expression/flags": the buffer matches; flags i s m x A E G, R (from the cursor), O, B, and in Snort 2 and Suricata U I P H D M C K V W Z for the buffer`,
+	Parse: func(b *Builder, o rule.Option) error {
+		pattern, flags, neg, err := splitPCRE(o.Value)
+		if err != nil {
+			return err
+		}
+		// Suricata may keep captures: "/.../, flow:name".
+		flags, captures, keeps := strings.Cut(flags, ",")
+		if keeps && !strings.Contains(captures, ":") {
+			return fmt.Errorf("unknown capture %q", clip(captures))
+		}
+		p := &PCRE{pattern: pattern, negated: neg}
+		id := buffer.None
+		for _, f := range []byte(strings.TrimSpace(flags)) {
+			switch f {
+			case 'i', 's', 'm', 'x', 'A', 'E', 'G':
+				p.options += string(f)
+			case 'R':
+				p.relative = true
+			case 'O', 'B':
+			case 'S', 'Y':
+				b.skip("about a response: pcre flag " + string(f))
+			case 'Q':
+				b.skip("about a response: pcre flag Q")
+			default:
+				named, ok := pcreBuffers[f]
+				if !ok || b.snort3() {
+					return fmt.Errorf("unknown flag %q", f)
+				}
+				id = named
+			}
+		}
+		if _, err := pcre.Compile(p.pattern, p.options); err != nil {
+			return fmt.Errorf("expression: %w", err)
+		}
+		spec := b.spec(p.relative)
+		if id != buffer.None {
+			spec = newSpec(id, "")
+			b.http = true
+		}
+		b.add(spec, p)
+		return nil
+	},
+}

@@ -1,0 +1,361 @@
+package signature
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
+	"github.com/sallyport/sallyport/daemon/check/signature/keyword"
+	"github.com/sallyport/sallyport/daemon/check/signature/rule"
+)
+
+// States of a rule after loading.
+const (
+	Loaded  = "loaded"
+	Skipped = "skipped" // does not apply to HTTP requests
+	Refused = "refused" // has a mistake, or an option that is not supported
+)
+
+// Report says what became of one rule.
+type Report struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column,omitempty"`
+	GID    uint32 `json:"gid,omitempty"`
+	SID    uint32 `json:"sid"`
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Options of Compile.
+type Options struct {
+	// Strict makes any refused rule an error of the whole.
+	Strict bool
+}
+
+// compiled is a rule in a Set.
+type compiled struct {
+	*keyword.Program
+	groups []keyword.Group // cheap ones first
+	body   bool            // looks at the body
+	always bool            // no text that the prefilter could look for
+}
+
+// Set is a number of compiled rules, ready to match. It never changes and is
+// safe for concurrent use.
+type Set struct {
+	rules   []compiled
+	slots   []*keyword.Spec
+	anchors []*anchors // by slot
+	always  []int32
+	Reports []Report
+	// Counts of rules by state.
+	Loaded, Skipped, Refused int
+
+	suppress []rule.Limit
+	rates    []rateFilter
+}
+
+// Expand turns files, directories and patterns into rule files: a directory
+// gives its *.rules files.
+func Expand(paths []string) ([]string, error) {
+	var out []string
+	for _, p := range paths {
+		found := []string{p}
+		if strings.ContainsAny(p, "*?[") {
+			var err error
+			if found, err = filepath.Glob(p); err != nil {
+				return nil, fmt.Errorf("rule files %q: %w", p, err)
+			}
+		}
+		for _, f := range found {
+			info, err := os.Stat(f)
+			if err != nil {
+				return nil, fmt.Errorf("read rules: %w", err)
+			}
+			if !info.IsDir() {
+				out = append(out, f)
+				continue
+			}
+			inside, _ := filepath.Glob(filepath.Join(f, "*.rules"))
+			sort.Strings(inside)
+			out = append(out, inside...)
+		}
+	}
+	return out, nil
+}
+
+// configs are files beside rules that say how to read them.
+var configs = [...]string{"classification.config", "reference.config", "threshold.config"}
+
+// Compile loads rule files, directories and patterns into a Set. A rule that
+// cannot be used is in Reports; with Strict it makes the error. The error is
+// also about files that cannot be read.
+func Compile(paths []string, vars *rule.Vars, opts Options) (*Set, error) {
+	files, err := Expand(paths)
+	if err != nil {
+		return nil, err
+	}
+	read := rule.NewFiles(vars)
+	seen := map[string]bool{}
+	for _, f := range files {
+		for _, c := range configs {
+			c = filepath.Join(filepath.Dir(f), c)
+			if _, err := os.Stat(c); err == nil && !seen[c] {
+				seen[c] = true
+				if err := read.Load(c); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	for _, f := range files {
+		if seen[f] {
+			continue
+		}
+		seen[f] = true
+		if err := read.Load(f); err != nil {
+			return nil, err
+		}
+	}
+	return New(read, opts)
+}
+
+// New compiles what was read.
+func New(read *rule.Files, opts Options) (*Set, error) {
+	s := &Set{}
+	var errs []error
+	for i, e := range read.Errors {
+		s.report(Report{File: e.File, Line: e.Line, Column: e.Col, SID: sidOf(read.Broken[i]), State: Refused, Reason: e.Msg})
+		errs = append(errs, e)
+	}
+	type id struct{ gid, sid uint32 }
+	newest := map[id]int{}
+	var programs []*keyword.Program
+	for _, r := range read.Rules {
+		p, err := keyword.Compile(r, read)
+		rep := Report{File: r.File, Line: r.Line, GID: p.GID, SID: p.SID, State: Loaded}
+		var skip keyword.Skip
+		var bad *rule.Error
+		switch {
+		case errors.As(err, &skip):
+			rep.State, rep.Reason = Skipped, skip.Reason
+		case errors.As(err, &bad):
+			rep.State, rep.Reason, rep.Line, rep.Column = Refused, bad.Msg, bad.Line, bad.Col
+			errs = append(errs, bad)
+		default:
+			k := id{p.GID, p.SID}
+			if at, twice := newest[k]; twice && p.SID != 0 {
+				if programs[at].Rev >= p.Rev {
+					rep.State, rep.Reason = Skipped, fmt.Sprintf("the same sid stands at %s:%d", filepath.Base(programs[at].Rule.File), programs[at].Rule.Line)
+				} else {
+					old := programs[at].Rule
+					for j := range s.Reports {
+						if x := &s.Reports[j]; x.File == old.File && x.Line == old.Line && x.State == Loaded {
+							x.State, x.Reason = Skipped, fmt.Sprintf("a newer revision stands at %s:%d", filepath.Base(r.File), r.Line)
+							s.Loaded--
+							s.Skipped++
+						}
+					}
+					programs[at] = p
+				}
+			} else {
+				newest[k] = len(programs)
+				programs = append(programs, p)
+			}
+		}
+		s.report(rep)
+	}
+	if opts.Strict && len(errs) > 0 {
+		return nil, errors.Join(errs[:min(len(errs), 20)]...)
+	}
+	s.limits(programs, read.Limits)
+	s.build(programs)
+	return s, nil
+}
+
+func (s *Set) report(r Report) {
+	switch r.State {
+	case Loaded:
+		s.Loaded++
+	case Skipped:
+		s.Skipped++
+	default:
+		s.Refused++
+	}
+	s.Reports = append(s.Reports, r)
+}
+
+// sidOf finds the sid in the text of a rule that could not be taken apart.
+func sidOf(r *rule.Rule) uint32 {
+	if r == nil {
+		return 0
+	}
+	i := strings.LastIndex(r.Text, "sid:")
+	if i < 0 {
+		return 0
+	}
+	var n uint32
+	_, _ = fmt.Sscanf(r.Text[i+4:], "%d", &n)
+	return n
+}
+
+// Programs are the loaded rules in the order they are evaluated.
+func (s *Set) Programs() []*keyword.Program {
+	out := make([]*keyword.Program, len(s.rules))
+	for i := range s.rules {
+		out[i] = s.rules[i].Program
+	}
+	return out
+}
+
+// order is when an action is evaluated: pass before drop before alert.
+func order(action string) int {
+	switch action {
+	case "pass":
+		return 0
+	case "drop", "block", "sdrop":
+		return 1
+	case "reject", "rejectsrc", "rejectdst", "rejectboth":
+		return 2
+	}
+	return 3
+}
+
+// bitOrder evaluates rules that set flow bits before those that ask for them.
+func bitOrder(p *keyword.Program) int {
+	switch {
+	case len(p.After) > 0 && len(p.Before) == 0:
+		return 0
+	case len(p.After) > 0:
+		return 1
+	case len(p.Before) > 0:
+		return 2
+	}
+	return 1
+}
+
+func (s *Set) build(programs []*keyword.Program) {
+	sort.SliceStable(programs, func(i, j int) bool {
+		a, b := programs[i], programs[j]
+		if x, y := order(a.Rule.Action), order(b.Rule.Action); x != y {
+			return x < y
+		}
+		if x, y := bitOrder(a), bitOrder(b); x != y {
+			return x < y
+		}
+		return a.Priority < b.Priority
+	})
+	slots := map[string]int{}
+	texts := []map[string][]int32{}
+	for i, p := range programs {
+		for g := range p.Groups {
+			grp := &p.Groups[g]
+			at, ok := slots[grp.Spec.Key]
+			if !ok {
+				at = len(s.slots)
+				slots[grp.Spec.Key] = at
+				s.slots = append(s.slots, grp.Spec)
+				texts = append(texts, map[string][]int32{})
+			}
+			grp.Slot = at
+		}
+		c := compiled{Program: p, groups: p.Groups}
+		for _, g := range p.Groups {
+			c.body = c.body || g.Spec.ID.Body()
+		}
+		if t, slot := fastPattern(p); t != "" {
+			texts[slot][t] = append(texts[slot][t], int32(i))
+		} else {
+			c.always = true
+			s.always = append(s.always, int32(i))
+		}
+		c.groups = append([]keyword.Group(nil), p.Groups...)
+		sort.SliceStable(c.groups, func(a, b int) bool { return cost(c.groups[a]) < cost(c.groups[b]) })
+		s.rules = append(s.rules, c)
+	}
+	s.anchors = make([]*anchors, len(s.slots))
+	for i, t := range texts {
+		s.anchors[i] = buildAnchors(t)
+	}
+}
+
+// cost orders a rule's groups: those that are short and quick to refute come
+// first. Groups that set variables keep their place.
+func cost(g keyword.Group) int {
+	switch g.Spec.ID {
+	case buffer.SMethod, buffer.NMethod:
+		return 0
+	case buffer.SBody, buffer.NBody, buffer.NBodyRaw, buffer.SPayload, buffer.NPayload, buffer.SFileData, buffer.NFileData:
+		return 3
+	case buffer.SHeader, buffer.NHeader, buffer.SHeaderRaw, buffer.NHeaderRaw, buffer.SStart:
+		return 2
+	}
+	return 1
+}
+
+// fastPattern chooses the text that must stand in one of the rule's buffers
+// for the rule to match, and whose absence is most telling.
+func fastPattern(p *keyword.Program) (text string, slot int) {
+	best := 0
+	consider := func(t string, at, bonus int) {
+		if len(t) < 2 {
+			return
+		}
+		score := min(len(t), 24)*10 + bonus
+		rare := 1000
+		for i := 0; i+4 <= len(t); i++ {
+			if common[t[i:i+4]] {
+				continue
+			}
+			f := 0
+			for j := i; j < i+4; j++ {
+				f += keyword.Frequency(t[j])
+			}
+			rare = min(rare, f)
+		}
+		if rare == 1000 {
+			score -= 150 // it stands in nearly every request
+		} else {
+			score += (240 - rare) / 8
+		}
+		if score+1000 > best {
+			best, text, slot = score+1000, t, at
+		}
+	}
+	for _, g := range p.Groups {
+		if g.Absent {
+			continue
+		}
+		bonus := 0
+		switch g.Spec.ID {
+		case buffer.SMethod, buffer.NMethod, buffer.SProtocol, buffer.NVersion:
+			bonus = -150
+		case buffer.SHeader, buffer.NHeader, buffer.SHeaderRaw, buffer.NHeaderRaw, buffer.SStart, buffer.SHeaderNames:
+			bonus = -20
+		case buffer.SPayload, buffer.NPayload:
+			bonus = -40
+		}
+		for _, st := range g.Steps {
+			switch st := st.(type) {
+			case *keyword.Content:
+				if !st.Negated {
+					extra := 0
+					if st.Fast && len(st.Text) >= 4 {
+						extra = 60
+					}
+					consider(lowerText(st.Text), g.Slot, bonus+extra)
+				}
+			case *keyword.PCRE:
+				if t, _, ok := st.Literal(); ok && len(t) >= 3 {
+					consider(lowerText([]byte(t)), g.Slot, bonus-10)
+				}
+			}
+		}
+	}
+	return text, slot
+}
