@@ -3,7 +3,6 @@ package token
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/endpoint"
 )
 
 // Settings are the table [check.token].
@@ -141,16 +141,15 @@ func New(s Settings, env check.Env) (check.Check, error) {
 		}
 		c.rules = append(c.rules, rule)
 	}
-	if len(s.OpenAPI) > 0 {
-		c.ops = &operations{}
-		for _, name := range s.OpenAPI {
-			text, err := os.ReadFile(env.Resolve(name))
-			if err == nil {
-				err = c.ops.add(name, text, env.Warn)
-			}
-			if err != nil {
-				wrong("openapi", fmt.Errorf("read the security requirements: %w", err))
-			}
+	for _, name := range s.OpenAPI {
+		ops, err := endpoint.ReadOperations(env.Resolve(name), name, env.Warn)
+		switch {
+		case err != nil:
+			wrong("openapi", err)
+		case c.ops == nil:
+			c.ops = ops
+		default:
+			c.ops.Merge(ops)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/endpoint"
 	"github.com/sallyport/sallyport/daemon/request"
 )
 
@@ -27,7 +28,7 @@ type Check struct {
 	s        Settings
 	keys     *keySet // nil without a JWKS file
 	listed   *keyList
-	ops      *operations
+	ops      *endpoint.Operations
 	rules    []scopeRule
 	verified *cache
 }
