@@ -2,6 +2,7 @@ package config
 
 import (
 	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/check/inventory"
 	"github.com/sallyport/sallyport/daemon/check/limit"
 	"github.com/sallyport/sallyport/daemon/check/protocol"
 	"github.com/sallyport/sallyport/daemon/check/reputation"
@@ -18,6 +19,7 @@ var checks = []entry{
 	line(schema.Name, schema.Defaults, schema.New),
 	line(token.Name, token.Defaults, token.New),
 	line(score.Name, score.Defaults, score.New),
+	line(inventory.Name, inventory.Defaults, inventory.New),
 }
 
 // entry is a check as config knows it: its name, its settings' defaults, and

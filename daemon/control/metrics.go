@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -128,6 +129,9 @@ func (m *Metrics) Gauge(name string, labels map[string]string, f func() float64)
 	m.set.UnregisterMetric(full)
 	m.set.NewGauge(full, f)
 }
+
+// Include adds what f writes, in Prometheus' text format, to every answer.
+func (m *Metrics) Include(f func(io.Writer)) { m.set.RegisterMetricsWriter(f) }
 
 // Requests is how many requests were judged so far, and denied.
 func (m *Metrics) Requests() (judged, denied uint64) { return m.routes.totals() }

@@ -94,7 +94,6 @@ type Check struct {
 	s     Settings
 	path  string // of the state file; empty keeps nothing
 	ops   *endpoint.Operations
-	warn  func(string)
 	*kept // what survives a reload
 }
 
@@ -104,6 +103,8 @@ type kept struct {
 	seed   uint64
 	saved  atomic.Int64 // when, in Unix nanoseconds
 	saving atomic.Bool
+	// failure is why the last save failed; nil or empty when it did not.
+	failure atomic.Pointer[string]
 }
 
 // New builds the inventory from its state file, or takes over the running one.
@@ -122,7 +123,7 @@ func New(s Settings, env check.Env) (check.Check, error) {
 	if s.Name == "" || strings.Trim(s.Name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 		errs = append(errs, &check.SettingError{Key: "name", Err: fmt.Errorf("%q, expected lower-case letters, digits and dashes", s.Name)})
 	}
-	c := &Check{s: s, warn: env.Warn}
+	c := &Check{s: s}
 	for _, name := range s.OpenAPI {
 		ops, err := endpoint.ReadOperations(env.Resolve(name), name, env.Warn)
 		switch {
@@ -260,9 +261,11 @@ func (c *Check) now(at time.Time) {
 	go func() {
 		defer c.saving.Store(false)
 		c.book.Fold(at)
-		if err := c.Save(); err != nil && c.warn != nil {
-			c.warn(err.Error())
+		why := ""
+		if err := c.Save(); err != nil {
+			why = err.Error()
 		}
+		c.failure.Store(&why)
 	}()
 }
 

@@ -59,8 +59,10 @@ type Listing struct {
 	// Hidden counts endpoints that were left out: not established, or absent.
 	Hidden int `json:"hidden"`
 	// Orphans are documented operations that nobody calls.
-	Orphans []string       `json:"orphans,omitempty"`
-	Book    endpoint.Stats `json:"book"`
+	Orphans []string `json:"orphans,omitempty"`
+	// NotSaved says why the state file could not be written last time.
+	NotSaved string         `json:"not_saved,omitempty"`
+	Book     endpoint.Stats `json:"book"`
 }
 
 // List gives the endpoints, the most called first; all includes those with too
@@ -96,6 +98,9 @@ func (c *Check) List(all bool) Listing {
 		return a.Site+a.Path+a.Method < b.Site+b.Path+b.Method
 	})
 	l.Book = c.book.Stats()
+	if why := c.failure.Load(); why != nil {
+		l.NotSaved = *why
+	}
 	return l
 }
 

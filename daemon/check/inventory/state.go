@@ -74,6 +74,3 @@ func (c *Check) restore() error {
 	}
 	return nil
 }
-
-// Close saves once more.
-func (c *Check) Close() error { return c.Save() }

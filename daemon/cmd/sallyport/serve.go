@@ -306,6 +306,7 @@ func (s *server) stop(sig os.Signal) error {
 	if err := s.sources.Close(); err != nil {
 		s.log.Warn("reputation and bans could not be saved", "error", err)
 	}
+	s.saveChecks()
 	s.closeRecords(ctx)
 	return err
 }

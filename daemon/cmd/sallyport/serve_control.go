@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -99,11 +100,35 @@ func (s *server) handleChecks() {
 	}
 }
 
+// includeMetrics adds the metrics that the checks of the policy in force write
+// themselves.
+func (s *server) includeMetrics() {
+	s.metrics.Include(func(w io.Writer) {
+		for _, c := range s.parts.Load().Policy.Checks {
+			if part, ok := c.(interface{ WriteMetrics(io.Writer) }); ok {
+				part.WriteMetrics(w)
+			}
+		}
+	})
+}
+
+// saveChecks lets the checks write what they keep, at the end.
+func (s *server) saveChecks() {
+	for _, c := range s.parts.Load().Policy.Checks {
+		if part, ok := c.(interface{ Save() error }); ok {
+			if err := part.Save(); err != nil {
+				s.log.Warn("state could not be saved", "check", c.Name(), "error", err)
+			}
+		}
+	}
+}
+
 func (s *server) openControl(sockets map[string][]*os.File) error {
 	settings := s.loaded.Server
 	s.metrics.Gauge("sallyport_held_requests", nil, func() float64 { return float64(s.door.Held()) })
 	s.metrics.Gauge("sallyport_body_memory_bytes", nil, func() float64 { return float64(s.door.BodyMemory()) })
 	s.metrics.Gauge("sallyport_door_connections", nil, func() float64 { return float64(s.door.Connections()) })
+	s.includeMetrics()
 	if settings.Metrics != "" {
 		if err := s.openMetrics(sockets); err != nil {
 			return err

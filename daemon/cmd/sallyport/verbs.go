@@ -24,6 +24,7 @@ func verbs() []*cobra.Command {
 		rulesVerb(),
 		replayVerb(),
 		modelVerb(),
+		endpointsVerb(),
 		versionVerb(),
 	}
 }
