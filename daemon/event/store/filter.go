@@ -23,7 +23,8 @@ type Filter struct {
 	Status       int    // the status the client got, or the verdict's own; 4 stands for all of 4xx
 	Kind         string
 	// Text holds words that must all stand in the event's id, host, method,
-	// target, reason, findings or user agent; the last may be the beginning of one.
+	// target, reason, findings or user agent; a * at the end has the last be the
+	// beginning of one.
 	Text string
 	// Limit is how many events are wanted, the newest first; 0 means DefaultLimit.
 	Limit int

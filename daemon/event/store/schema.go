@@ -34,7 +34,7 @@ CREATE INDEX by_id ON events (id) WHERE id IS NOT NULL;
 CREATE INDEX by_client ON events (client, key, verdict, route, status, kind);
 CREATE INDEX by_route ON events (route, key, verdict, status, kind);
 CREATE INDEX by_verdict ON events (verdict, key, status, kind);
-CREATE INDEX by_status ON events (status, key, kind);
+CREATE INDEX by_status ON events (status, key, verdict, route, kind);
 CREATE INDEX by_kind ON events (kind, key);
 CREATE TABLE rules (
 	rule INTEGER NOT NULL, key INTEGER NOT NULL, verdict INTEGER NOT NULL, route INTEGER NOT NULL,

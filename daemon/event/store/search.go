@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -212,16 +213,16 @@ func (r *Reader) keys(ctx context.Context, f Filter) ([]int64, error) {
 	best, bestCount := -1, few
 	for i, w := range p.walks {
 		n := 0
-		if len(p.walks) > 1 {
+		if len(p.walks) > 1 || w.sorts {
 			q := fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s WHERE %s AND %s BETWEEN ? AND ? LIMIT %d)", w.table, w.where, w.key, bestCount)
 			if err := r.db.QueryRowContext(ctx, q, append(append([]any(nil), w.args...), p.low, p.high)...).Scan(&n); err != nil {
 				return nil, err
 			}
+			if n == 0 {
+				return nil, nil
+			}
 		}
-		if n == 0 && len(p.walks) > 1 {
-			return nil, nil
-		}
-		if best < 0 || n < bestCount {
+		if best < 0 && !w.sorts || n < bestCount {
 			best, bestCount = i, min(n, bestCount)
 		}
 	}
@@ -255,6 +256,7 @@ type walk struct {
 	also     string
 	alsoArgs []any
 	column   string // the plain column that also stands for, if it does
+	sorts    bool   // its matches come in no order: it is walked only if they are few
 }
 
 type plan struct {
@@ -313,8 +315,9 @@ func (r *Reader) plan(ctx context.Context, f Filter) (p plan, possible bool, err
 	if f.Status >= 100 {
 		p.addColumn("status", int64(f.Status), "by_status")
 	} else if f.Status > 0 {
-		p.extra = append(p.extra, "e.status BETWEEN ? AND ?")
-		p.extraArgs = append(p.extraArgs, f.Status*100, f.Status*100+99)
+		if ok, err := r.addStatusClass(ctx, &p, f.Status); !ok {
+			return p, false, err
+		}
 	}
 	if f.Verdict != "" {
 		p.addColumn("verdict", int64(verdictNumbers[f.Verdict]), "by_verdict")
@@ -323,6 +326,29 @@ func (r *Reader) plan(ctx context.Context, f Filter) (p plan, possible bool, err
 		p.addColumn("kind", numbers[f.Kind], "by_kind")
 	}
 	return p, true, nil
+}
+
+// addStatusClass adds the statuses of a class that are stored; false says that
+// there are none.
+func (r *Reader) addStatusClass(ctx context.Context, p *plan, class int) (bool, error) {
+	var list []string
+	for after := class*100 - 1; after < class*100+99; {
+		var next sql.NullInt64
+		if err := r.db.QueryRowContext(ctx, "SELECT min(status) FROM events WHERE status > ? AND status < ?", after, class*100+100).Scan(&next); err != nil {
+			return false, err
+		}
+		if !next.Valid {
+			break
+		}
+		list = append(list, strconv.FormatInt(next.Int64, 10))
+		after = int(next.Int64)
+	}
+	if len(list) == 0 {
+		return false, nil
+	}
+	in := "e.status IN (" + strings.Join(list, ",") + ")"
+	p.walks = append(p.walks, walk{table: "events e INDEXED BY by_status", key: "e.key", where: in, also: in, sorts: len(list) > 1})
+	return true, nil
 }
 
 func (p *plan) addColumn(column string, n int64, index string) {
@@ -362,7 +388,10 @@ func (p *plan) addText(text string) bool {
 	for i, w := range words {
 		words[i] = `"` + w + `"`
 	}
-	match := strings.Join(words, " ") + "*"
+	match := strings.Join(words, " ")
+	if strings.HasSuffix(text, "*") {
+		match += "*"
+	}
 	p.walks = append(p.walks, walk{table: "words f", key: "f.rowid", where: "f.words MATCH ?", args: []any{match},
 		also: "EXISTS (SELECT 1 FROM words WHERE words MATCH ? AND rowid = e.key)", alsoArgs: []any{match}})
 	return true

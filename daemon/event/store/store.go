@@ -58,6 +58,7 @@ type Store struct {
 	aged  time.Time
 	last  int64 // the key given last
 	tight bool  // pruning until well below the bound
+	stmts map[string]*sql.Stmt
 }
 
 // Open opens the store at path for writing, or makes it. A file that is not
@@ -117,6 +118,9 @@ func (s *Store) load() (err error) {
 	if s.dec, err = newDecoder(); err != nil {
 		return err
 	}
+	if err = s.prepareAll(); err != nil {
+		return err
+	}
 	if err = s.loadNames("SELECT n, name FROM names", func(n int64, name string) { s.names[name] = n }); err != nil {
 		return err
 	}
@@ -151,7 +155,7 @@ func (s *Store) Path() string { return s.path }
 
 // Write stores entries in one transaction: all or none.
 func (s *Store) Write(entries []event.Entry) (int, error) {
-	tx, err := s.db.Begin()
+	tx, err := s.begin()
 	if err != nil {
 		return 0, fmt.Errorf("write to event store %s: %w", s.path, err)
 	}
@@ -179,7 +183,7 @@ func (s *Store) forgetNames() {
 	_ = s.loadNames("SELECT n, name FROM names", func(n int64, name string) { s.names[name] = n })
 }
 
-func (s *Store) put(tx *sql.Tx, e event.Entry) error {
+func (s *Store) put(tx *txn, e event.Entry) error {
 	if e.Event.ID != "" {
 		key, found, err := s.find(tx, e.Event.ID)
 		if err != nil {
@@ -189,7 +193,7 @@ func (s *Store) put(tx *sql.Tx, e event.Entry) error {
 			if !found {
 				return s.insert(tx, e)
 			}
-			_, err := tx.Exec("UPDATE bodies SET outcome = ? WHERE key = ?", s.enc.EncodeAll(e.JSON, nil), key)
+			_, err := tx.Exec(setOutcome, s.enc.EncodeAll(e.JSON, nil), key)
 			if err != nil || e.Event.Outcome == nil {
 				return err
 			}
@@ -202,8 +206,8 @@ func (s *Store) put(tx *sql.Tx, e event.Entry) error {
 	return s.insert(tx, e)
 }
 
-func (s *Store) find(tx *sql.Tx, id string) (key int64, found bool, err error) {
-	err = tx.QueryRow("SELECT key FROM events WHERE id = ? ORDER BY key DESC LIMIT 1", idBytes(id)).Scan(&key)
+func (s *Store) find(tx *txn, id string) (key int64, found bool, err error) {
+	err = tx.QueryRow(findByID, idBytes(id)).Scan(&key)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -211,8 +215,8 @@ func (s *Store) find(tx *sql.Tx, id string) (key int64, found bool, err error) {
 }
 
 // setStatus notes the status the client got; the verdict's own stays in the event.
-func (s *Store) setStatus(tx *sql.Tx, key int64, status int) error {
-	_, err := tx.Exec("UPDATE events SET status = ? WHERE key = ?", status, key)
+func (s *Store) setStatus(tx *txn, key int64, status int) error {
+	_, err := tx.Exec(updateStatus, status, key)
 	return err
 }
 
@@ -220,7 +224,7 @@ type columns struct {
 	kind, route, verdict, status int64
 }
 
-func (s *Store) columns(tx *sql.Tx, e *event.Event) (c columns, err error) {
+func (s *Store) columns(tx *txn, e *event.Event) (c columns, err error) {
 	if c.kind, err = s.name(tx, string(e.Kind)); err != nil {
 		return c, err
 	}
@@ -235,14 +239,14 @@ func (s *Store) columns(tx *sql.Tx, e *event.Event) (c columns, err error) {
 	return c, nil
 }
 
-func (s *Store) insert(tx *sql.Tx, e event.Entry) error {
+func (s *Store) insert(tx *txn, e event.Entry) error {
 	c, err := s.columns(tx, e.Event)
 	if err != nil {
 		return err
 	}
 	key := keyOf(e.Event.Time)
 	for tries := 0; ; tries++ {
-		res, err := tx.Exec("INSERT OR IGNORE INTO events (key, id, kind, client, route, verdict, status) VALUES (?,?,?,?,?,?,?)",
+		res, err := tx.Exec(insertEvent,
 			key, idBytes(e.Event.ID), c.kind, clientBytes(e.Event.Client.Addr()), c.route, c.verdict, c.status)
 		if err != nil {
 			return err
@@ -263,8 +267,8 @@ func (s *Store) insert(tx *sql.Tx, e event.Entry) error {
 }
 
 // attach writes what hangs on an event's row: its text, findings and words.
-func (s *Store) attach(tx *sql.Tx, key int64, e event.Entry, c columns) error {
-	if _, err := tx.Exec("INSERT INTO bodies (key, event) VALUES (?,?) ON CONFLICT (key) DO UPDATE SET event = excluded.event", key, s.enc.EncodeAll(e.JSON, nil)); err != nil {
+func (s *Store) attach(tx *txn, key int64, e event.Entry, c columns) error {
+	if _, err := tx.Exec(insertBody, key, s.enc.EncodeAll(e.JSON, nil)); err != nil {
 		return err
 	}
 	for i := range e.Event.Findings {
@@ -272,11 +276,11 @@ func (s *Store) attach(tx *sql.Tx, key int64, e event.Entry, c columns) error {
 			return err
 		}
 	}
-	_, err := tx.Exec("INSERT INTO words (rowid, text) VALUES (?,?)", key, words(e.Event))
+	_, err := tx.Exec(insertWords, key, words(e.Event))
 	return err
 }
 
-func (s *Store) addFinding(tx *sql.Tx, key int64, f *check.Finding, c columns) error {
+func (s *Store) addFinding(tx *txn, key int64, f *check.Finding, c columns) error {
 	rule, err := s.name(tx, f.ID)
 	if err != nil {
 		return err
@@ -286,15 +290,15 @@ func (s *Store) addFinding(tx *sql.Tx, key int64, f *check.Finding, c columns) e
 		return err
 	}
 	s.rules[rule], s.seen[name] = true, true
-	if _, err := tx.Exec("INSERT OR IGNORE INTO rules (rule, key, verdict, route) VALUES (?,?,?,?)", rule, key, c.verdict, c.route); err != nil {
+	if _, err := tx.Exec(insertRule, rule, key, c.verdict, c.route); err != nil {
 		return err
 	}
-	_, err = tx.Exec("INSERT OR IGNORE INTO checks (name, key, verdict, route) VALUES (?,?,?,?)", name, key, c.verdict, c.route)
+	_, err = tx.Exec(insertCheck, name, key, c.verdict, c.route)
 	return err
 }
 
 // merge joins an event to the one of the same request that is stored.
-func (s *Store) merge(tx *sql.Tx, key int64, e event.Entry) error {
+func (s *Store) merge(tx *txn, key int64, e event.Entry) error {
 	var packed []byte
 	if err := tx.QueryRow("SELECT event FROM bodies WHERE key = ?", key).Scan(&packed); err != nil {
 		return err
@@ -411,7 +415,7 @@ func (s *Store) unpack(packed []byte) (*event.Event, error) {
 }
 
 // name is the number of a name, made if need be.
-func (s *Store) name(tx *sql.Tx, name string) (int64, error) {
+func (s *Store) name(tx *txn, name string) (int64, error) {
 	if n, ok := s.names[name]; ok {
 		return n, nil
 	}

@@ -97,7 +97,7 @@ func one(e *event.Event) []event.Entry {
 var filters = []string{
 	"", "client=203.0.113.7", "client=198.51.0.0/24", "client=192.0.2.1", "client=203.0.113.0/24",
 	"route=route3", "route=nowhere", "check=score", "rule=1:100007", "rule=1:999999", "verdict=deny", "verdict=would-deny",
-	"status=403", "status=4xx", "status=5xx", "kind=request", "kind=audit", "text=word77", "text=union+select", "text=injection+word5", "text=nothinglikeit",
+	"status=403", "status=4xx", "status=5xx", "kind=request", "kind=audit", "text=word77", "text=union+select", "text=injection+word5", "text=injection+word5*", "text=nothinglikeit",
 	"client=203.0.113.7&verdict=deny&route=route5", "route=route3&rule=1:100007", "route=route3&check=score&verdict=deny",
 	"check=signature&status=429&route=route1", "verdict=deny&text=word77", "route=route1&text=union", "check=score&rule=1:100007",
 	"client=203.0.113.7&check=score", "verdict=allow&status=403", "since=2026-11-01T00:05:00Z&verdict=deny", "since=2026-11-01T00:05:00Z&until=2026-11-01T00:06:00Z",
@@ -164,7 +164,7 @@ func wordMatch(f *Filter, e *event.Event) bool {
 		ok := have[w]
 		if i == len(asked)-1 {
 			for _, x := range all {
-				ok = ok || strings.HasPrefix(x, w)
+				ok = ok || strings.HasSuffix(f.Text, "*") && strings.HasPrefix(x, w)
 			}
 		}
 		if !ok {
