@@ -98,6 +98,8 @@ func newAPI(s API, env check.Env, key string) (*api, error) {
 		{"undeclared_query", s.Undeclared, "param_undeclared", report},
 		{"repeated_parameter", s.Repeated, "param_repeated", report},
 		{"undeclared_body", s.UndeclaredBody, "body_undeclared", report},
+		{"read_only", s.ReadOnly, "body_read_only", report},
+		{"deprecated", s.Deprecated, "deprecated", ignore},
 		{"unknown_path", s.UnknownPath, "unknown_path", deny},
 	} {
 		t, err := parseTaken(o.value, o.strict)

@@ -39,6 +39,12 @@ type API struct {
 	// UndeclaredBody is about a body where the document has none: "deny",
 	// "report" (the default) or "ignore".
 	UndeclaredBody string `toml:"undeclared_body"`
+	// ReadOnly is about readOnly members in a request: "deny", "report" (the
+	// default) or "ignore". They are judged like any other.
+	ReadOnly string `toml:"read_only"`
+	// Deprecated is about calls of deprecated operations: "deny", "report" or
+	// "ignore" (the default).
+	Deprecated string `toml:"deprecated"`
 	// UnknownPath is about paths that no document has: "deny" (the default),
 	// "report" or "ignore".
 	UnknownPath string `toml:"unknown_path"`

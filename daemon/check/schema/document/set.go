@@ -24,6 +24,7 @@ type File struct {
 // concurrent use; nothing of it is needed once schemas are compiled.
 type Set struct {
 	files map[string]*File
+	root  *File
 	// resources are the schemas that say by $id what they are, and the
 	// anchors in them, by absolute URI.
 	resources map[string]*Node
@@ -36,8 +37,8 @@ func Open(name string) (*Set, *Node, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("open document %s: %w", name, err)
 	}
-	f := s.load(path, name)
-	return s, f.Root, f.err
+	s.root = s.load(path, name)
+	return s, s.root.Root, s.root.err
 }
 
 // Parse reads a document from memory; references to other files start from
@@ -49,7 +50,7 @@ func Parse(name string, text []byte) (*Set, *Node, error) {
 		return nil, nil, fmt.Errorf("document %s: %w", name, err)
 	}
 	f := &File{Name: name, Path: path}
-	s.files[path] = f
+	s.files[path], s.root = f, f
 	f.Root, f.err = parse(f, text)
 	return s, f.Root, f.err
 }
@@ -144,7 +145,14 @@ func (s *Set) resolve(ref string, from *Node, base string) (*Node, error) {
 		}
 	}
 	if fragment == "" || fragment[0] == '/' {
-		return file.Root.Pointer(fragment)
+		n, err := file.Root.Pointer(fragment)
+		if err != nil && target == "" && file != s.root && s.root != nil {
+			// Documents cut into files often mean the first one by "#/...".
+			if n, rootErr := s.root.Root.Pointer(fragment); rootErr == nil {
+				return n, nil
+			}
+		}
+		return n, err
 	}
 	return nil, fmt.Errorf("no anchor of this name")
 }

@@ -523,7 +523,7 @@ func (c *Compiler) objects(s *Schema, n *document.Node, d Dialect) {
 	if props.IsObject() {
 		s.props = make(map[string]property, len(props.Keys))
 		for i, k := range props.Keys {
-			s.props[k] = property{c.compile(props.Items[i], d), -1}
+			s.props[k] = property{c.compile(props.Items[i], d), -1, c.readOnlyProperty(props.Items[i], 0)}
 		}
 	}
 	c.required(s, n, props, d)
@@ -573,12 +573,12 @@ func (c *Compiler) required(s *Schema, n, props *document.Node, d Dialect) {
 		return
 	}
 	for _, name := range r.Strings() {
-		if c.requests && c.readOnlyProperty(props.Get(name), 0) {
+		if c.requests && s.props[name].readOnly {
 			continue
 		}
 		p, ok := s.props[name]
 		if !ok {
-			p = property{nil, -1}
+			p = property{must: -1}
 		}
 		if p.must >= 0 {
 			continue

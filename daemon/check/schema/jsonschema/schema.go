@@ -125,6 +125,8 @@ type Schema struct {
 type property struct {
 	schema *Schema // nil: required only
 	must   int32   // its index in required, or -1
+	// readOnly: a client should not send it.
+	readOnly bool
 }
 
 type patternProperty struct {

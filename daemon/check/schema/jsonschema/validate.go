@@ -29,6 +29,8 @@ type evaluator struct {
 	frames []frame
 	errs   *collector // nil: only yes or no is asked
 	memo   map[memoKey]bool
+	// readOnly are the readOnly members met, at most 8.
+	readOnly []int32
 }
 
 type memoKey struct {
@@ -41,6 +43,7 @@ func (in *Instance) start(steps int, errs *collector) {
 	e := &in.eval
 	e.steps, e.used, e.errs, e.frames = steps, -8*len(in.nodes), errs, e.frames[:0]
 	clear(e.memo)
+	e.readOnly = e.readOnly[:0]
 }
 
 type frame struct {
@@ -482,6 +485,9 @@ func (in *Instance) membersOK(s *Schema, i int32) bool {
 		if known && p.must >= 0 && p.must < 64 {
 			seen |= 1 << p.must
 		}
+		if p.readOnly && len(in.eval.readOnly) < 8 {
+			in.eval.readOnly = append(in.eval.readOnly, c)
+		}
 		known = known && p.schema != nil
 		good := !known || in.child(p.schema, c)
 		for k := range s.patterns {
@@ -670,4 +676,13 @@ func (in *Instance) oneOf(s *Schema, i int32) bool {
 		return in.failBranches(s, s.oneOf, i, "oneOf", "a value that one of the alternatives accepts")
 	}
 	return in.fail(s, i, "oneOf", "a value that exactly one of the alternatives accepts, not two", "")
+}
+
+// ReadOnly says where the last judgement met members that are readOnly, at
+// most 8 of them. One may stand in an alternative that does not apply.
+func (in *Instance) ReadOnly() (pointers []string) {
+	for _, i := range in.eval.readOnly {
+		pointers = append(pointers, in.pointer(i))
+	}
+	return pointers
 }

@@ -26,8 +26,6 @@ type Options struct {
 	// EncodedDelimiters also splits arrays at %2C where the specification
 	// splits at a bare comma only (RFC 6570): many clients encode it.
 	EncodedDelimiters bool
-	// ForbidReadOnly makes a readOnly property in a request a violation.
-	ForbidReadOnly bool
 }
 
 // Warning is a flaw of the document.
@@ -60,8 +58,9 @@ const MaxWarnings = 200
 type path struct {
 	template string
 	at       string
-	names    []string // of the parameters, in order
-	static   bool
+	names    []string      // of the parameters, in order
+	kinds    string        // of the segments: "s" for letters alone, "p" with a parameter
+	fixed    []string      // pairs that the query must have, where the template has a query
 	hosts    []hostPattern // empty: any
 	ops      map[string]*operation
 	enums    []serverEnum
@@ -75,13 +74,14 @@ type serverEnum struct {
 
 // operation is one method of a path.
 type operation struct {
-	id       string
-	method   string
-	template string
-	at       string
-	params   []*param
-	body     *body
-	security [][]*credential // alternatives of sets; nil: none asked for
+	id         string
+	method     string
+	template   string
+	at         string
+	params     []*param
+	body       *body
+	security   [][]*credential // alternatives of sets; nil: none asked for
+	deprecated bool
 	// unknown: a reference led nowhere, so that nothing is known of it.
 	unknown bool
 	// openQuery: an object parameter takes every name in the query.

@@ -355,7 +355,7 @@ func TestLargeDocumentsJudgeGeneratedCallsRightly(t *testing.T) {
 					continue
 				}
 				some := false
-				for round := 0; round < 6; round++ {
+				for round := 0; round < 3; round++ {
 					calls := c.call(template, item, op, method)
 					if calls == nil {
 						left++

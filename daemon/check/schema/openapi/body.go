@@ -153,6 +153,15 @@ func (j *judge) jsonBody(m *media, text []byte) {
 	}
 	if !m.schema.Valid(&j.in) {
 		j.explain(m.schema, "body", "json:", 0, "")
+		return
+	}
+	j.readOnly(m, "json:", "")
+}
+
+// readOnly tells of members that a client SHOULD NOT send.
+func (j *judge) readOnly(m *media, where, cut string) {
+	for _, p := range j.in.ReadOnly() {
+		j.add(Violation{ID: "body_read_only", Where: where + strings.TrimPrefix(p, cut), Want: "no readOnly member", Got: "one", At: m.at, Keyword: "readOnly", Status: 422, Open: true})
 	}
 }
 

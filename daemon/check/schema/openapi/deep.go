@@ -49,13 +49,15 @@ func brackets(key []byte, name string) (path [][]byte, ok bool) {
 	if !found {
 		return nil, false
 	}
+	whole := rest
 	for len(rest) > 0 {
-		if rest[0] != '[' || len(path) > MaxDepth {
+		if whole[0] != '[' || len(path) > MaxDepth {
 			return nil, false
 		}
 		end := bytes.IndexByte(rest, ']')
-		if end < 0 {
-			return nil, false
+		if rest[0] != '[' || end < 0 {
+			// A name with brackets of its own, in one pair of them.
+			return [][]byte{whole[1 : len(whole)-1]}, whole[len(whole)-1] == ']'
 		}
 		path = append(path, rest[1:end])
 		rest = rest[end+1:]

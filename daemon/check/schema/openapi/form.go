@@ -31,7 +31,9 @@ func (j *judge) formBody(m *media, text []byte) {
 	j.in.Close()
 	if !m.schema.Valid(&j.in) {
 		j.explain(m.schema, "form", "form:", 0, "")
+		return
 	}
+	j.readOnly(m, "form:", "/")
 }
 
 // field adds one property, from all fields that belong to it.
@@ -92,7 +94,7 @@ func (j *judge) alternatives(key []byte, raws [][]byte, s schemas, enc *encoding
 	shape := s.shape()
 	ways := make([]func() bool, 0, 4)
 	plain := func(raw []byte) []byte { out, _ := decode(raw, true, &j.buf); return out }
-	p := &param{in: "query", style: form, explode: true, name: string(key), lenient: true}
+	p := &param{in: "query", style: form, explode: true, name: string(key)}
 	if enc != nil && enc.styled {
 		p.style, p.explode = enc.style, enc.explode
 	}
@@ -134,7 +136,9 @@ func (j *judge) alternatives(key []byte, raws [][]byte, s schemas, enc *encoding
 // keyed builds a value without a name and gives it one.
 func (j *judge) keyed(key []byte, build func() bool) bool {
 	mark := j.in.Mark()
+	j.lenient = true // what writes forms encodes commas too
 	ok := build()
+	j.lenient = false
 	j.in.Rename(mark, key)
 	return ok
 }

@@ -66,6 +66,7 @@ type judge struct {
 	in         jsonschema.Instance
 	fields     []pair
 	tree       []entry
+	lenient    bool // delimiters may be percent-encoded
 	pairsOver  bool
 	fieldsOver bool
 }
@@ -130,9 +131,6 @@ func (j *judge) run(parts Part) {
 	}
 	chosen := -1
 	for i, m := range matches {
-		if i > 0 && matches[0].path.static && !m.path.static { // a concrete path is the one meant
-			break
-		}
 		if j.method(m.path) != nil {
 			chosen = i
 			break
@@ -164,9 +162,9 @@ func (j *judge) run(parts Part) {
 func (j *judge) pick(matches []match) {
 	mark := len(j.out)
 	first := matches[0]
-	for i, m := range matches {
+	for _, m := range matches {
 		op := j.method(m.path)
-		if op == nil || i > 0 && first.path.static {
+		if op == nil {
 			continue
 		}
 		j.take(op)
@@ -206,11 +204,28 @@ func (j *judge) route() []match {
 	j.look.walk(j.api.router.root, 0)
 	found := j.look.found[:0]
 	for _, m := range j.look.found {
-		if j.hostOK(m.path) && enumsOK(m) {
+		// Of the templates that fit, the most concrete are meant.
+		if j.hostOK(m.path) && enumsOK(m) && j.fixedOK(m.path) && (len(found) == 0 || m.path.kinds == found[0].path.kinds) {
 			found = append(found, m)
 		}
 	}
 	return found
+}
+
+// fixedOK holds a template that has a query in it to that query.
+func (j *judge) fixedOK(p *path) bool {
+	for _, want := range p.fixed {
+		found := false
+		for rest := j.query; len(rest) > 0 && !found; {
+			var one []byte
+			one, rest, _ = bytes.Cut(rest, []byte("&"))
+			found = string(one) == want || !strings.Contains(want, "=") && bytes.HasPrefix(one, []byte(want+"="))
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }
 
 func enumsOK(m match) bool {
@@ -286,6 +301,9 @@ func preflight(r *request.Request) bool {
 }
 
 func (j *judge) head() {
+	if j.op.deprecated {
+		j.add(Violation{ID: "deprecated", Where: "path", Want: "another operation", Got: "one that the document calls deprecated", At: j.op.at, Status: 410, Open: true})
+	}
 	if want, missing := j.credentialMissing(j.op); missing {
 		j.add(Violation{ID: "missing_credential", Where: "header:authorization", Want: want, Got: "none of it", At: j.op.at, Status: 401})
 	}

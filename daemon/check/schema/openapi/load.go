@@ -163,28 +163,42 @@ func (l *loader) unknownPathItem(template string, n *document.Node, servers []se
 
 // route enters a path on one server.
 func (l *loader) route(s server, template string, n *document.Node, ops map[string]*operation) {
-	full := strings.TrimRight(s.path, "/") + template
-	p := &path{template: template, at: n.At(), ops: ops, static: !strings.Contains(template, "{")}
+	p := &path{template: template, at: n.At(), ops: ops}
+	bare, query, hasQuery := strings.Cut(template, "?")
+	if hasQuery {
+		bare, _, _ = strings.Cut(bare, "#")
+		for _, pair := range strings.Split(query, "&") {
+			if !strings.Contains(pair, "{") {
+				p.fixed = append(p.fixed, pair)
+			}
+		}
+		l.warn(n, "path %s has a query, which belongs into parameters; it is matched against the query", template)
+	}
+	full := strings.TrimRight(s.path, "/") + bare
 	if s.host != nil {
 		p.hosts = []hostPattern{*s.host}
 	}
 	segments := strings.Split(strings.TrimPrefix(full, "/"), "/")
 	for _, seg := range segments {
+		kind := "s"
 		for _, pc := range splitSegment(seg) {
 			if !pc.param {
 				continue
 			}
+			kind = "p"
 			if values, ok := s.enums[pc.text]; ok {
 				p.enums = append(p.enums, serverEnum{len(p.names), values})
 			}
 			p.names = append(p.names, pc.text)
 		}
+		p.kinds += kind
 	}
 	l.api.router.root.add(segments, p)
 }
 
 func (l *loader) operation(method, template string, n *document.Node, shared []*param) *operation {
 	op := &operation{id: n.Get("operationId").Str(), method: method, template: template, at: n.At()}
+	op.deprecated = n.Get("deprecated").True()
 	own := l.params(n.Get("parameters"), template)
 	if l.swagger() {
 		l.swaggerBody(op, n, template)

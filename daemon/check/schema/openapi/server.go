@@ -22,9 +22,19 @@ type hostPattern struct {
 
 func newHostPattern(host string) *hostPattern {
 	host = strings.ToLower(host)
-	if i := strings.LastIndexByte(host, ':'); i > 0 && !strings.Contains(host[i:], "}") {
-		if port := host[i+1:]; strings.Trim(port, "0123456789") == "" {
-			host = host[:i]
+	if i := strings.LastIndexByte(host, '@'); i >= 0 {
+		host = host[i+1:]
+	}
+	for i, depth := len(host)-1, 0; i > 0; i-- { // the port counts for nothing
+		switch host[i] {
+		case '}':
+			depth++
+		case '{':
+			depth--
+		case ':':
+			if depth == 0 && !strings.Contains(host[i:], "]") {
+				host = host[:i]
+			}
 		}
 	}
 	h := &hostPattern{}
@@ -81,13 +91,22 @@ func (l *loader) serverList(n *document.Node) (out []server) {
 	if l.api.options.BasePath != "" {
 		return []server{{path: l.api.options.BasePath}}
 	}
+	type place struct {
+		item *document.Node
+		url  string
+	}
+	var places []place
 	seen := map[string]bool{}
 	for _, item := range n.List() {
-		raw := item.Get("url").Str()
-		if seen[raw] {
-			continue
+		for _, url := range expanded(item) {
+			if !seen[url] {
+				seen[url] = true
+				places = append(places, place{item, url})
+			}
 		}
-		seen[raw] = true
+	}
+	for _, pl := range places {
+		item, raw := pl.item, pl.url
 		s := server{path: raw}
 		rest := raw
 		if i := strings.Index(raw, "://"); i >= 0 && !strings.Contains(raw[:i], "/") {
@@ -124,32 +143,67 @@ func (l *loader) serverList(n *document.Node) (out []server) {
 	return out
 }
 
-// variables notes the enums. A variable with slashes in its values, or with
-// none but its default where the path consists of it alone, is put in place.
+// maxServers bounds the places that one server's variables make.
+const maxServers = 64
+
+// expanded puts the variables in place whose values hold slashes, or nothing:
+// they are more, or less, than a segment.
+func expanded(item *document.Node) []string {
+	out := []string{item.Get("url").Str()}
+	vars := item.Get("variables")
+	for i, name := range contentKeys(vars) {
+		values := vars.Items[i].Get("enum").Strings()
+		if def := vars.Items[i].Get("default"); def != nil {
+			values = append(values, def.Text)
+		}
+		odd := false
+		for _, v := range values {
+			odd = odd || v == "" || strings.Contains(v, "/")
+		}
+		if !odd || len(out)*len(values) > maxServers {
+			continue
+		}
+		var next []string
+		for _, url := range out {
+			for _, v := range values {
+				next = append(next, strings.ReplaceAll(url, "{"+name+"}", v))
+			}
+		}
+		out = next
+	}
+	for i := range out {
+		scheme, rest, found := strings.Cut(out[i], "://")
+		if !found {
+			scheme, rest = "", out[i]
+		}
+		relative := strings.HasPrefix(rest, "//") // to a host, without a scheme
+		for strings.Contains(rest, "//") {
+			rest = strings.ReplaceAll(rest, "//", "/")
+		}
+		if relative {
+			rest = "/" + rest
+		}
+		if found {
+			rest = scheme + "://" + rest
+		}
+		out[i] = rest
+	}
+	return out
+}
+
+// variables notes the enums of those in the path.
 func (l *loader) variables(s server, n *document.Node) server {
 	for i, name := range contentKeys(n) {
-		v := n.Items[i]
-		if !strings.Contains(s.path, "{"+name+"}") {
+		enum := n.Items[i].Get("enum")
+		if len(enum.List()) == 0 || !strings.Contains(s.path, "{"+name+"}") {
 			continue
 		}
-		enum := v.Get("enum").Strings()
-		def := v.Get("default").Str()
-		if v.Get("default") != nil && def == "" {
-			def = v.Get("default").Text
+		if s.enums == nil {
+			s.enums = map[string]map[string]bool{}
 		}
-		if def == "" || strings.Contains(def, "/") {
-			s.path = strings.ReplaceAll(s.path, "{"+name+"}", strings.Trim(def, "/"))
-			s.path = strings.ReplaceAll(s.path, "//", "/")
-			continue
-		}
-		if len(enum) > 0 {
-			if s.enums == nil {
-				s.enums = map[string]map[string]bool{}
-			}
-			s.enums[name] = map[string]bool{}
-			for _, e := range enum {
-				s.enums[name][e] = true
-			}
+		s.enums[name] = map[string]bool{}
+		for _, e := range enum.Items {
+			s.enums[name][e.Text] = true
 		}
 	}
 	return s

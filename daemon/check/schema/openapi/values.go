@@ -70,14 +70,18 @@ const (
 // attempts builds the value in each shape and judges it; what is wrong with
 // the likeliest is told when none is right.
 func (j *judge) attempts(p *param, raw []byte, build func(shapeKind) bool) {
+	if p.lenient && j.any(p, build) {
+		return
+	}
+	j.lenient = p.lenient
+	defer func() { j.lenient = false }()
+	if j.any(p, build) {
+		return
+	}
 	first := asPrimitive
 	for _, k := range [...]shapeKind{asPrimitive, asObject, asArray} {
 		if k == asArray && p.shape.Array || k == asObject && p.shape.Object || k == asPrimitive && p.shape.Primitive {
 			first = k
-			j.in.Reset()
-			if build(k) && p.schema.Valid(&j.in) {
-				return
-			}
 		}
 	}
 	j.in.Reset()
@@ -86,6 +90,19 @@ func (j *judge) attempts(p *param, raw []byte, build func(shapeKind) bool) {
 		return
 	}
 	j.explain(p.schema, "param", p.where, 0, "")
+}
+
+// any says that one of the shapes is right.
+func (j *judge) any(p *param, build func(shapeKind) bool) bool {
+	for _, k := range [...]shapeKind{asPrimitive, asObject, asArray} {
+		if k == asArray && p.shape.Array || k == asObject && p.shape.Object || k == asPrimitive && p.shape.Primitive {
+			j.in.Reset()
+			if build(k) && p.schema.Valid(&j.in) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (j *judge) malformed(p *param, raw []byte, want string) {
@@ -152,7 +169,7 @@ func (j *judge) buildArray(p *param, s []byte, sep string) bool {
 		return true
 	}
 	for n := 0; ; n++ {
-		one, rest, more := cutSeparator(s, sep, p.lenient)
+		one, rest, more := cutSeparator(s, sep, j.lenient)
 		if p.style == matrix && p.explode {
 			name, value, _ := bytes.Cut(one, []byte("="))
 			if string(name) != p.name {
@@ -178,7 +195,7 @@ func (j *judge) buildObject(p *param, s []byte, sep string) bool {
 		return true
 	}
 	for n := 0; n < MaxPairs; n++ {
-		one, rest, more := cutSeparator(s, sep, p.lenient)
+		one, rest, more := cutSeparator(s, sep, j.lenient)
 		var name, value []byte
 		if p.explode && p.style != spaceDelimited && p.style != pipeDelimited {
 			var found bool
@@ -190,7 +207,7 @@ func (j *judge) buildObject(p *param, s []byte, sep string) bool {
 				return false // a name without a value
 			}
 			name = one
-			value, rest, more = cutSeparator(rest, sep, p.lenient)
+			value, rest, more = cutSeparator(rest, sep, j.lenient)
 		}
 		j.in.Text(j.piece(p, name), j.piece(p, value))
 		if !more {
