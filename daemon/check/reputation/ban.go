@@ -200,9 +200,7 @@ func (b *Book) ban(ban Ban) {
 	}
 	if added {
 		b.changed.Store(true)
-		if b.o.Shared != nil {
-			b.o.Shared.ShareBan(ban)
-		}
+		b.tell(topicBans, message{Ban: &ban})
 	}
 }
 
@@ -224,9 +222,7 @@ func (b *Book) BanPrefix(p netip.Prefix, d time.Duration, why, by string, now ti
 	if _, err := b.bans.put(ban, now); err != nil {
 		return Ban{}, fmt.Errorf("ban %s: %w", p, err)
 	}
-	if b.o.Shared != nil {
-		b.o.Shared.ShareBan(ban)
-	}
+	b.tell(topicBans, message{Ban: &ban})
 	return ban, b.Save()
 }
 
@@ -250,9 +246,7 @@ func (b *Book) Unban(p netip.Prefix, now time.Time) ([]Ban, error) {
 	if len(removed) == 0 && p.IsSingleIP() {
 		b.forget(SourceOf(p.Addr()), now)
 	}
-	if b.o.Shared != nil {
-		b.o.Shared.ShareUnban(p)
-	}
+	b.tell(topicBans, message{Unban: p.String()})
 	return removed, b.Save()
 }
 
@@ -263,24 +257,6 @@ func (b *Book) forget(source netip.Addr, now time.Time) {
 	b.mu.Lock()
 	delete(b.details, source)
 	b.mu.Unlock()
-}
-
-// Learn takes a ban that another gateway set.
-func (b *Book) Learn(ban Ban, now time.Time) {
-	ban.Prefix = unmap(ban.Prefix)
-	if ban.Prefix.IsValid() && ban.Prefix.Bits() >= 8 && now.Before(ban.Until) {
-		if added, _ := b.bans.put(ban, now); added {
-			b.changed.Store(true)
-		}
-	}
-}
-
-// Forget lifts bans that another gateway lifted.
-func (b *Book) Forget(p netip.Prefix, now time.Time) {
-	for _, ban := range b.bans.remove(unmap(p)) {
-		b.forget(SourceOf(ban.Prefix.Addr()), now)
-	}
-	b.changed.Store(true)
 }
 
 // Bans lists the bans in force.

@@ -99,16 +99,8 @@ type Options struct {
 	// Event reports what an operator should know: a file set aside, a list
 	// that grew old. It must not block. It may be nil.
 	Event func(message string)
-	// Shared, when set, tells other gateways of bans.
-	Shared Shared
 	// Now is the clock of the background work; nil takes time.Now.
 	Now func() time.Time
-}
-
-// Shared passes bans between gateways. It must not block.
-type Shared interface {
-	ShareBan(b Ban)
-	ShareUnban(p netip.Prefix)
 }
 
 // rules are settings and lists as in force, swapped whole.
@@ -124,6 +116,8 @@ type Book struct {
 	o     Options
 	rules atomic.Pointer[rules]
 	bans  bans
+
+	sharing sharing
 
 	mu      sync.Mutex
 	details map[netip.Addr]*detail
@@ -157,6 +151,7 @@ func New(s Settings, o Options) (*Book, error) {
 	}
 	b := &Book{o: o, details: map[netip.Addr]*detail{}}
 	b.bans.init()
+	b.sharing.self = newSelf()
 	if err := b.Apply(s); err != nil {
 		return nil, err
 	}
@@ -262,6 +257,7 @@ func (b *Book) Found(v *check.Visit, denied bool) {
 	k := b.key(source)
 	score := b.o.State.Raise(k, v.Now, r.halfLife, worst.Score*r.Raise, 100)
 	b.note(source, v.Now, worst, denied, r.halfLife)
+	b.tell(topicScores, message{Source: source, Raise: worst.Score * r.Raise})
 	if r.BanAt > 0 && score >= r.BanAt {
 		until, times := b.o.State.Ban(k, v.Now, r.growth)
 		why := "reputation " + strconv.FormatFloat(score, 'f', 1, 64) + ", last for " + worst.Check + " " + worst.ID

@@ -131,7 +131,7 @@ func (b *Book) load() {
 	}
 	now := b.o.Now()
 	for _, ban := range s.Bans {
-		b.Learn(ban, now)
+		b.learn(ban, now)
 	}
 	r := b.rules.Load()
 	for _, src := range s.Sources[:min(len(s.Sources), MaxDetails)] {

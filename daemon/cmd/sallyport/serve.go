@@ -106,6 +106,7 @@ func start(path string, log *slog.Logger) (*server, error) {
 		return nil, fmt.Errorf("open the book of sources: %w", err)
 	}
 	s.sources.Start()
+	s.shareLimits(loaded)
 	s.inspector = inspect.New(loaded.Policy, inspect.Options{
 		State: state, Sources: s.sources, Recorder: s.records.Recorder, Meter: meter{s.metrics},
 		HeadBudget: time.Duration(settings.EnterTimeoutMS) * time.Millisecond * 6 / 10,
@@ -264,6 +265,7 @@ func (s *server) reload() {
 	if err := s.sources.Apply(next.Reputation); err != nil {
 		s.log.Warn("the lists of sources changed since they were checked; the old ones stay", "error", err)
 	}
+	s.shareLimits(next)
 	s.inspector.Apply(next.Policy)
 	s.loaded = next
 	s.applied.Store(time.Now().UnixNano())

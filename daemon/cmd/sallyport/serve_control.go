@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sallyport/sallyport/daemon/check/limit"
 	"github.com/sallyport/sallyport/daemon/config"
 	"github.com/sallyport/sallyport/daemon/control"
 	"github.com/sallyport/sallyport/daemon/event"
@@ -143,6 +144,7 @@ func (s *server) openControl(sockets map[string][]*os.File) error {
 	control.HandleMode(s.control, modes{s}, s.records.Recorder)
 	control.HandleStatus(s.control, s.status, s.metrics.Status, s.health.Status, s.records.status)
 	s.sources.Handle(s.control, control.Caller, s.records.note(event.KindAudit, "sources"))
+	s.control.Handle("GET /limits", limit.Handler(func() []*limit.Check { return limitsOf(s.parts.Load()) }))
 	s.handleChecks()
 	for _, f := range sockets["control"] {
 		l, err := net.FileListener(f)

@@ -25,6 +25,10 @@ func verbs() []*cobra.Command {
 		replayVerb(),
 		modelVerb(),
 		endpointsVerb(),
+		limitsVerb(),
+		sourcesVerb(),
+		banVerb(),
+		unbanVerb(),
 		versionVerb(),
 	}
 }
