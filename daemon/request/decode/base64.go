@@ -24,18 +24,23 @@ var b64Val = func() (t [256]byte) {
 
 // Base64Token finds the next token of MinBase64 or more base64 characters at
 // or after offset from, and returns where it stands; ok is false when none is
-// left. Line breaks inside a token are not followed.
+// left. Line breaks inside a token are not followed. It looks first at the last
+// character that a token would need, so prose costs a look at every few bytes.
 func Base64Token(src []byte, from int) (start, end int, ok bool) {
-	run := 0
-	for i := from; i <= len(src); i++ {
-		if i < len(src) && b64Val[src[i]] != 0xff {
-			run++
+	for i := from; i+MinBase64 <= len(src); {
+		last := i + MinBase64 - 1
+		for last >= i && b64Val[src[last]] != 0xff {
+			last--
+		}
+		if last >= i {
+			i = last + 1
 			continue
 		}
-		if run >= MinBase64 {
-			return i - run, i, true
+		end = i + MinBase64
+		for end < len(src) && b64Val[src[end]] != 0xff {
+			end++
 		}
-		run = 0
+		return i, end, true
 	}
 	return 0, 0, false
 }

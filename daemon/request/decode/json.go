@@ -311,21 +311,26 @@ func (w *JSON) value() bool {
 // text reads a quoted string and returns what stands between the quotes.
 func (w *JSON) text(quote byte) (raw []byte, escaped bool) {
 	start := w.pos + 1
+	src := w.src
 	i, control := start, false
-	for i < len(w.src) {
-		c := w.src[i]
-		if c == quote {
+	for i < len(src) {
+		c := src[i]
+		if !jsonSpecial[c] {
+			i++
+			continue
+		}
+		switch {
+		case c == quote:
 			w.pos = i + 1
 			if control {
 				w.flaw(JSONControl)
 			}
-			return w.src[start:i], escaped
-		}
-		if c == '\\' {
+			return src[start:i], escaped
+		case c == '\\':
 			escaped = true
 			w.checkEscape(i)
 			i++
-		} else if c < 0x20 {
+		case c < 0x20:
 			control = true
 		}
 		i++
@@ -334,6 +339,15 @@ func (w *JSON) text(quote byte) (raw []byte, escaped bool) {
 	w.flaw(JSONCut)
 	return w.src[start:], escaped
 }
+
+// jsonSpecial are the bytes inside a string that need a look.
+var jsonSpecial = func() (t [256]bool) {
+	for i := range 0x20 {
+		t[i] = true
+	}
+	t['"'], t['\\'], t['\''] = true, true, true
+	return
+}()
 
 // checkEscape reports an escape that RFC 8259 does not know, and half a
 // surrogate pair.
@@ -483,7 +497,15 @@ func appendKey(p, key []byte) []byte {
 		return p
 	}
 	p = append(p, '/')
-	for _, c := range key[:min(len(key), MaxJSONKey)] {
+	key = key[:min(len(key), MaxJSONKey)]
+	plain := true
+	for _, c := range key {
+		plain = plain && c != '~' && c != '/'
+	}
+	if plain {
+		return append(p, key...)
+	}
+	for _, c := range key {
 		switch c {
 		case '~':
 			p = append(p, '~', '0')
