@@ -56,7 +56,8 @@ type JSON struct {
 	over    int // nesting beyond MaxJSONDepth
 	pointer []byte
 	objects uint64
-	keys    []uint64 // open addressing, of the keys' hashes
+	hashes  []uint64 // of the first keys of the objects that are open
+	keys    []uint64 // of the other keys, by open addressing
 	count   int
 	key     []byte // a decoded key
 	flawed  bool
@@ -68,6 +69,7 @@ type jsonFrame struct {
 	index  int  // of the element being read
 	need   bool // a comma must come before the next element
 	id     uint64
+	keys   int // of the object's hashes at the end of hashes
 }
 
 var jsonSeed = maphash.MakeSeed()
@@ -77,11 +79,14 @@ var jsonSeed = maphash.MakeSeed()
 func (w *JSON) Walk(src []byte, lines bool, sink JSONSink) bool {
 	w.src, w.pos, w.sink = src, 0, sink
 	w.stack, w.pointer = w.stack[:0], w.pointer[:0]
+	if w.count > 0 {
+		clear(w.keys)
+	}
+	w.hashes = w.hashes[:0]
 	w.over, w.objects, w.count, w.flawed = 0, 0, 0, false
 	if len(src) >= 3 && src[0] == 0xef && src[1] == 0xbb && src[2] == 0xbf {
 		w.pos = 3
 	}
-	clear(w.keys)
 	for documents := 0; ; documents++ {
 		w.space()
 		if w.pos >= len(src) {
@@ -158,7 +163,7 @@ func (w *JSON) document() {
 		w.space()
 		if w.pos >= len(w.src) {
 			w.flaw(JSONCut)
-			w.stack, w.pointer, w.over = w.stack[:0], w.pointer[:0], 0
+			w.stack, w.pointer, w.hashes, w.over = w.stack[:0], w.pointer[:0], w.hashes[:0], 0
 			return
 		}
 		f := &w.stack[len(w.stack)-1]
@@ -209,6 +214,7 @@ func (w *JSON) close(f *jsonFrame, object bool) {
 		w.flaw(JSONSyntax)
 	}
 	w.pointer = w.pointer[:f.base]
+	w.hashes = w.hashes[:len(w.hashes)-min(f.keys, fewKeys)]
 	w.stack = w.stack[:len(w.stack)-1]
 	if n := len(w.stack); n > 0 {
 		w.pointer = w.pointer[:w.stack[n-1].base]
@@ -253,7 +259,7 @@ func (w *JSON) member(f *jsonFrame) {
 	}
 	w.pointer = appendKey(w.pointer, key)
 	w.sink.JSONKey(w.pointer, raw, escaped)
-	w.seen(f.id, key)
+	w.seen(f, key)
 	w.space()
 	if w.pos < len(w.src) && w.src[w.pos] == ':' {
 		w.pos++
@@ -443,22 +449,51 @@ func (w *JSON) checkBare(b []byte) {
 	}
 }
 
+// fewKeys is how many keys of an object are compared one by one.
+const fewKeys = 12
+
 // seen reports a key that its object already has. Keys are compared by a
-// seeded 64-bit hash, so that nobody can choose colliding ones.
-func (w *JSON) seen(object uint64, key []byte) {
+// seeded 64-bit hash, so that nobody can choose colliding ones. The hashes of
+// an object's first keys stand at the end of w.hashes: those of what was
+// nested before them are gone by then. The rest go into a table.
+func (w *JSON) seen(f *jsonFrame, key []byte) {
+	h := maphash.Bytes(jsonSeed, key)
+	if f.keys < fewKeys {
+		for _, other := range w.hashes[len(w.hashes)-f.keys:] {
+			if other == h {
+				w.flaw(JSONDuplicate)
+				return
+			}
+		}
+		w.hashes = append(w.hashes, h)
+		f.keys++
+		return
+	}
+	if f.keys == fewKeys {
+		f.keys++
+		for _, first := range w.hashes[len(w.hashes)-fewKeys:] {
+			w.insert(f.id, first)
+		}
+	}
+	if !w.insert(f.id, h) {
+		w.flaw(JSONDuplicate)
+	}
+}
+
+// insert puts an object's key into the table and says whether it is new.
+func (w *JSON) insert(object, h uint64) bool {
 	if w.count >= MaxJSONKeys {
 		if w.count == MaxJSONKeys {
 			w.count++
 			w.flaw(JSONKeys)
 		}
-		return
+		return true
 	}
 	if 2*(w.count+1) > len(w.keys) {
 		w.grow()
 	}
-	hi, lo := bits.Mul64(maphash.Bytes(jsonSeed, key)^object, 0x9e3779b97f4a7c15)
-	h := hi ^ lo ^ object<<1
-	if h == 0 {
+	hi, lo := bits.Mul64(h^object, 0x9e3779b97f4a7c15)
+	if h = hi ^ lo ^ object<<1; h == 0 {
 		h = 1
 	}
 	mask := uint64(len(w.keys) - 1)
@@ -467,10 +502,9 @@ func (w *JSON) seen(object uint64, key []byte) {
 		case 0:
 			w.keys[i] = h
 			w.count++
-			return
+			return true
 		case h:
-			w.flaw(JSONDuplicate)
-			return
+			return false
 		}
 	}
 }
