@@ -187,20 +187,22 @@ func (w *JSON) document() {
 	}
 }
 
-// comma steps to the next element. Commas in a row, or before a bracket, are
-// a flaw that lenient parsers pass over.
+// comma steps to the next element. A comma that nothing stands before, or that
+// a bracket follows, is a flaw that lenient parsers pass over.
 func (w *JSON) comma(f *jsonFrame) {
 	w.pos++
 	w.pointer = w.pointer[:f.base]
-	if w.over == 0 {
-		f.index++
-		f.need = false
+	if w.over > 0 {
+		return
 	}
-	w.space()
-	if w.pos < len(w.src) {
-		if c := w.src[w.pos]; c == ',' || c == ']' || c == '}' {
-			w.flaw(JSONSyntax)
-		}
+	stray := !f.need
+	f.index++
+	f.need = false
+	if w.space(); w.pos < len(w.src) && (w.src[w.pos] == ']' || w.src[w.pos] == '}') {
+		stray = true
+	}
+	if stray {
+		w.flaw(JSONSyntax)
 	}
 }
 
@@ -221,20 +223,30 @@ func (w *JSON) close(f *jsonFrame, object bool) {
 	}
 }
 
-// element reads an array's element.
+// element reads an array's element, or, where the pointer does not tell values
+// apart any more, a key or a value of either.
 func (w *JSON) element(f *jsonFrame) {
 	if w.over == 0 {
 		w.pointer = w.pointer[:f.base]
 		w.pointer = appendIndex(w.pointer, f.index)
+		w.value()
+		return
 	}
-	w.value()
-	if w.over > 0 {
-		// The pointer does not tell deeper values apart; a colon between them
-		// is no flaw here.
-		if w.space(); w.pos < len(w.src) && w.src[w.pos] == ':' {
+	if w.src[w.pos] != '"' {
+		if w.src[w.pos] == ':' {
 			w.pos++
+		} else {
+			w.value()
 		}
+		return
 	}
+	raw, escaped := w.text('"')
+	if w.space(); w.pos < len(w.src) && w.src[w.pos] == ':' {
+		w.pos++
+		w.sink.JSONKey(w.pointer, raw, escaped)
+		return
+	}
+	w.sink.JSONLeaf(w.pointer, raw, true, escaped)
 }
 
 // member reads a key, a colon and a value.
