@@ -62,8 +62,8 @@ var scratches = sync.Pool{New: func() any {
 	return s
 }}
 
-func (sc *scratch) begin(s *Set, q *buffer.Request) {
-	sc.buffers.Reset(q)
+func (sc *scratch) begin(s *Set, in *Input) {
+	sc.buffers.Reset(in.Request, in.Phase&check.Head != 0, in.Phase&check.Body != 0)
 	if len(sc.stamp) < len(s.rules) {
 		sc.stamp = make([]uint32, len(s.rules))
 		sc.now = 0
@@ -129,7 +129,7 @@ func (sc *scratch) transformed(v buffer.Value, ts []keyword.Transform, two bool)
 // evaluation: pass, drop, reject, alert.
 func (s *Set) Match(in *Input, hit func(*Hit)) {
 	sc := scratches.Get().(*scratch)
-	sc.begin(s, in.Request)
+	sc.begin(s, in)
 	e := in.Env
 	if e.Steps == 0 {
 		e.Steps = MaxSteps
@@ -168,7 +168,7 @@ func (s *Set) Match(in *Input, hit func(*Hit)) {
 // check the prefilter against.
 func (s *Set) MatchAll(in *Input, hit func(*Hit)) {
 	sc := scratches.Get().(*scratch)
-	sc.begin(s, in.Request)
+	sc.begin(s, in)
 	if in.Env.Steps == 0 {
 		in.Env.Steps = MaxSteps
 	}
@@ -190,7 +190,7 @@ func sortCandidates(c []int32) {
 
 func (s *Set) try(r *compiled, sc *scratch, in *Input, hit func(*Hit)) {
 	switch {
-	case in.Phase == check.Head && r.body, in.Phase == check.Body && !r.body:
+	case in.Phase == check.Head && r.body, in.Phase == check.Body && !r.body && !r.value && r.Rule.Action != "pass":
 		return
 	case in.Filter != nil && !in.Filter(r.Program):
 		return

@@ -35,6 +35,8 @@ type Report struct {
 type Options struct {
 	// Strict makes any refused rule an error of the whole.
 	Strict bool
+	// Disable leaves rules out, by "sid" or "gid:sid".
+	Disable []string
 }
 
 // compiled is a rule in a Set.
@@ -42,6 +44,7 @@ type compiled struct {
 	*keyword.Program
 	groups []keyword.Group // cheap ones first
 	body   bool            // looks at the body
+	value  bool            // looks at values, of the head and then of the body
 	always bool            // no text that the prefilter could look for
 }
 
@@ -53,6 +56,8 @@ type Set struct {
 	anchors []*anchors // by slot
 	always  []int32
 	Reports []Report
+	// Values says that a rule looks at the values that package request reads.
+	Values bool
 	// Counts of rules by state.
 	Loaded, Skipped, Refused int
 
@@ -122,16 +127,20 @@ func Compile(paths []string, vars *rule.Vars, opts Options) (*Set, error) {
 			return nil, err
 		}
 	}
-	return New(read, opts)
+	return Build(read, opts)
 }
 
-// New compiles what was read.
-func New(read *rule.Files, opts Options) (*Set, error) {
+// Build compiles what was read.
+func Build(read *rule.Files, opts Options) (*Set, error) {
 	s := &Set{}
 	var errs []error
 	for i, e := range read.Errors {
 		s.report(Report{File: e.File, Line: e.Line, Column: e.Col, SID: sidOf(read.Broken[i]), State: Refused, Reason: e.Msg})
 		errs = append(errs, e)
+	}
+	disabled := map[string]bool{}
+	for _, d := range opts.Disable {
+		disabled[d] = true
 	}
 	type id struct{ gid, sid uint32 }
 	newest := map[id]int{}
@@ -147,6 +156,8 @@ func New(read *rule.Files, opts Options) (*Set, error) {
 		case errors.As(err, &bad):
 			rep.State, rep.Reason, rep.Line, rep.Column = Refused, bad.Msg, bad.Line, bad.Col
 			errs = append(errs, bad)
+		case len(disabled) > 0 && (disabled[fmt.Sprint(p.SID)] || disabled[fmt.Sprintf("%d:%d", p.GID, p.SID)]):
+			rep.State, rep.Reason = Skipped, "disabled by the settings"
 		default:
 			k := id{p.GID, p.SID}
 			if at, twice := newest[k]; twice && p.SID != 0 {
@@ -267,6 +278,8 @@ func (s *Set) build(programs []*keyword.Program) {
 		c := compiled{Program: p, groups: p.Groups}
 		for _, g := range p.Groups {
 			c.body = c.body || g.Spec.ID.Body()
+			c.value = c.value || g.Spec.ID == buffer.SValue
+			s.Values = s.Values || c.value
 		}
 		if t, slot := fastPattern(p); t != "" {
 			texts[slot][t] = append(texts[slot][t], int32(i))

@@ -70,6 +70,10 @@ func replay(f *os.File, s *signature.Set, alert func(*capture.Request, *signatur
 	var failed error
 	err := capture.Read(f, func(r *capture.Request) {
 		e := &keyword.Env{Now: r.Time, Client: r.Client, Server: r.Server, Flow: r.Flow(), Store: store, Size: len(r.Raw), Two: r.Two}
+		if s.Values {
+			r.Parse()
+			defer r.Parsed.Release()
+		}
 		s.Match(&signature.Input{Request: r.Request, Env: e, Phase: check.Head | check.Body}, func(h *signature.Hit) {
 			if h.Action == "pass" || failed != nil {
 				return

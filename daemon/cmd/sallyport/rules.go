@@ -20,7 +20,7 @@ func rulesVerb() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(rulesCheckVerb())
+	c.AddCommand(rulesCheckVerb(), rulesTestVerb())
 	return c
 }
 
@@ -114,4 +114,54 @@ func printReports(w io.Writer, s *signature.Set, verbose bool) error {
 	}
 	_, err := fmt.Fprintf(w, "%d loaded, %d skipped, %d refused\n", s.Loaded, s.Skipped, s.Refused)
 	return err
+}
+
+func rulesTestVerb() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "test FILE...",
+		Short: "Run the requests beside rule files: what each rule must match and must pass",
+		Long: `Beside NAME.rules stands NAME.test with cases: a line "match SID" or "pass SID",
+a request, a line with a dot. Every case must come out, and every rule must have
+at least one of each.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			verdicts, untested, err := signature.TestExamples(args)
+			if err != nil {
+				return err
+			}
+			out := c.OutOrStdout()
+			type failure struct {
+				File string `json:"file"`
+				Line int    `json:"line"`
+				SID  uint32 `json:"sid"`
+				Why  string `json:"why"`
+			}
+			failures := []failure{}
+			for _, v := range verdicts {
+				if !v.Passed {
+					failures = append(failures, failure{v.File, v.Line, v.SID, v.Why})
+				}
+			}
+			for _, p := range untested {
+				failures = append(failures, failure{p.Rule.File, p.Rule.Line, p.SID, "the rule needs at least one match and one pass case"})
+			}
+			if asJSON {
+				if err := json.NewEncoder(out).Encode(map[string]any{"cases": len(verdicts), "failures": failures}); err != nil {
+					return err
+				}
+			} else {
+				for _, f := range failures {
+					fmt.Fprintf(out, "%s:%d: sid %d: %s\n", f.File, f.Line, f.SID, f.Why)
+				}
+				fmt.Fprintf(out, "%d cases, %d failures\n", len(verdicts), len(failures))
+			}
+			if len(failures) > 0 {
+				return errFailed
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return c
 }

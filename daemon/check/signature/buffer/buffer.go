@@ -45,6 +45,7 @@ const (
 	SFileData      // one value a file
 	SFileName
 	SPayload // the request as it came
+	SValue   // one value a value that a client chose, decoded; see values
 	NURI
 	NURIRaw
 	NHeader
@@ -73,7 +74,7 @@ var names = [count]string{
 	SReferer: "http.referer", SContentType: "http.content_type", SContentLen: "http.content_len", SAccept: "http.accept",
 	SAcceptLang: "http.accept_lang", SAcceptEnc: "http.accept_enc", SConnection: "http.connection", SStart: "http.start",
 	SBody: "http.request_body", SRequestHeader: "http.request_header", SFileData: "file.data", SFileName: "file.name",
-	SPayload: "payload", NURI: "http_uri", NURIRaw: "http_raw_uri", NHeader: "http_header", NHeaderRaw: "http_raw_header",
+	SPayload: "payload", SValue: "sallyport.value", NURI: "http_uri", NURIRaw: "http_raw_uri", NHeader: "http_header", NHeaderRaw: "http_raw_header",
 	NCookie: "http_cookie", NCookieRaw: "http_raw_cookie", NBody: "http_client_body", NBodyRaw: "http_raw_body",
 	NMethod: "http_method", NVersion: "http_version", NRequestLine: "http_raw_request", NTrailer: "http_trailer",
 	NTrailerRaw: "http_raw_trailer", NTrueIP: "http_true_ip", NParam: "http_param", NFileData: "file_data", NPayload: "pkt_data",
@@ -111,6 +112,18 @@ type Request struct {
 	Two bool
 	// Host, when set, is the name the request was sent to, lower case.
 	Host []byte
+	// Parsed is the daemon's own reading of the request, for SValue; nil where
+	// no rule needs it.
+	Parsed *request.Request
+}
+
+// Parse fills in Parsed from the other fields. The caller releases it.
+func (q *Request) Parse() {
+	r := request.Get()
+	r.Method, r.URI, r.Protocol = string(q.Method), q.URI, string(q.Protocol)
+	r.Headers = q.Headers
+	r.Body = request.Body{Present: q.HasBody, Bytes: q.Body, Length: int64(len(q.Body))}
+	q.Parsed = r
 }
 
 // From makes a Request of the daemon's own. Host is left to the header, as
@@ -118,7 +131,7 @@ type Request struct {
 func (q *Request) From(r *request.Request) {
 	*q = Request{
 		Method: append(q.Method[:0], r.Method...), URI: r.URI, Protocol: append(q.Protocol[:0], r.Protocol...),
-		Headers: r.Headers, Body: r.Body.Bytes, HasBody: r.Body.Present,
+		Headers: r.Headers, Body: r.Body.Bytes, HasBody: r.Body.Present, Parsed: r,
 	}
 }
 
@@ -153,14 +166,17 @@ type Set struct {
 	hasURI  bool
 	body    []byte
 	hasBody bool
+
+	head, bodyToo bool // what SValue holds
 }
 
 // Largest arena kept from one request to the next.
 const maxArena = 256 << 10
 
-// Reset begins with another request.
-func (s *Set) Reset(q *Request) {
-	s.Req = q
+// Reset begins with another request. head and body say which values SValue
+// holds.
+func (s *Set) Reset(q *Request, head, body bool) {
+	s.Req, s.head, s.bodyToo = q, head, body
 	s.known = [count]bool{}
 	if len(s.named) > 0 {
 		clear(s.named)
@@ -201,6 +217,9 @@ func (s *Set) Get(id ID, arg string) Value {
 func (s *Set) make(id ID, arg string) Value {
 	if id >= NURI {
 		return s.snort3(id, arg)
+	}
+	if id == SValue {
+		return s.clientValues(arg == "all")
 	}
 	return s.suricata(id)
 }

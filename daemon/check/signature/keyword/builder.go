@@ -241,6 +241,7 @@ func Compile(r *rule.Rule, files *rule.Files) (*Program, error) {
 		return b.Prog, Skip{reason}
 	}
 	b.groups()
+	b.wholeValues()
 	b.Prog.Vars = len(b.vars)
 	if b.Prog.Vars > maxVars {
 		return b.Prog, r.Errorf(0, "more than %d variables", maxVars)
@@ -279,7 +280,7 @@ func (p *Program) serviceHTTP() bool {
 // choice of it is a group of its own.
 func several(id buffer.ID) bool {
 	switch id {
-	case buffer.SRequestHeader, buffer.SFileData, buffer.SFileName:
+	case buffer.SRequestHeader, buffer.SFileData, buffer.SFileName, buffer.SValue:
 		return true
 	}
 	return false
@@ -313,9 +314,6 @@ func (b *Builder) groups() {
 		if how := b.absent[g.Spec.Key]; how > 0 {
 			g.Absent = true
 		}
-		if b.snort3() && i > 0 && len(g.Steps) == 0 {
-			continue
-		}
 	}
 	for key, how := range b.absent {
 		found := false
@@ -324,6 +322,23 @@ func (b *Builder) groups() {
 		}
 		if !found && how > 0 {
 			b.Prog.Groups = append(b.Prog.Groups, Group{Spec: b.absentSpec(key), Absent: true, OnlyAbsent: true})
+		}
+	}
+}
+
+// wholeValues makes the groups about values of a rule that also looks at the
+// body take the head's values too: it runs only once the body is there.
+func (b *Builder) wholeValues() {
+	body := false
+	for _, g := range b.Prog.Groups {
+		body = body || g.Spec.ID.Body()
+	}
+	for i := range b.Prog.Groups {
+		if g := &b.Prog.Groups[i]; body && g.Spec.ID == buffer.SValue {
+			s := *g.Spec
+			s.Arg = "all"
+			s.Key = specKey(s.ID, s.Arg, s.Transforms)
+			g.Spec = &s
 		}
 	}
 }

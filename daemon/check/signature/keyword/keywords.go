@@ -63,6 +63,8 @@ var All = join(
 		sticky("http.request_header", buffer.SRequestHeader), sticky("http_request_header", buffer.SRequestHeader),
 		sticky("file.data", buffer.SFileData), sticky("file.name", buffer.SFileName),
 
+		sticky("sallyport.value", buffer.SValue),
+
 		urilenKeyword, bsizeKeyword, bufferlenKeyword, dsizeKeyword, isdataatKeyword,
 		byteTestKeyword, byteJumpKeyword, byteExtractKeyword, byteMathKeyword,
 		base64DecodeKeyword, base64DataKeyword,

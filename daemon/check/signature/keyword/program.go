@@ -94,6 +94,9 @@ type Env struct {
 	b64     []byte
 }
 
+// Keep takes over the working memory of an earlier Env.
+func (e *Env) Keep(old *Env) { e.scratch, e.b64 = old.scratch[:0], old.b64[:0] }
+
 // Cursor is a place in a buffer.
 type Cursor struct {
 	Buf  []byte

@@ -1,0 +1,264 @@
+// Package signature runs Snort and Suricata rules on requests.
+//
+// Rule files are compiled once into a Set: package rule takes them apart,
+// package keyword says what their options mean, package buffer makes the
+// parts of a request they look at. One pass over each buffer (anchors.go)
+// finds the rules that can match; only those are evaluated.
+package signature
+
+import (
+	"encoding/binary"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
+	"github.com/sallyport/sallyport/daemon/check/signature/keyword"
+	"github.com/sallyport/sallyport/daemon/check/signature/rule"
+)
+
+// Name is the check's name.
+const Name = "signature"
+
+// Settings are the table [check.signature].
+type Settings struct {
+	// Rule files, directories (their *.rules files) and patterns, in the
+	// dialect of Snort 2, Snort 3 or Suricata. A pattern may match nothing; a
+	// file or directory that is named must be there. classification.config,
+	// reference.config and threshold.config beside a rule file are read too.
+	Rules []string `toml:"rules"`
+	// Variables of rule headers: HOME_NET = "10.0.0.0/8". What neither this
+	// nor a rule file sets is any.
+	Vars map[string]string `toml:"vars"`
+	// Whether one rule that cannot be read keeps the whole configuration from
+	// loading. Otherwise it is left out and reported.
+	Strict bool `toml:"strict"`
+	// Rules to leave out, by "sid" or "gid:sid".
+	Disable []string `toml:"disable"`
+	// How many steps all rules together may take on one request, 10000 to
+	// 100000000. A step is a few nanoseconds: one option tried, 64 bytes
+	// searched, one step of a regular expression. Past it the rest of the rules
+	// is not looked at and the finding "steps" says so.
+	MaxSteps int `toml:"max_steps"`
+}
+
+// Defaults reads the shipped rules and the administrator's own.
+func Defaults() Settings {
+	return Settings{
+		Rules:    []string{"/usr/share/sallyport/rules/*.rules", "/etc/sallyport/rules/*.rules"},
+		Vars:     map[string]string{},
+		MaxSteps: MaxSteps,
+	}
+}
+
+// Check runs a Set. Build it with New.
+type Check struct {
+	set      *Set
+	needs    check.Phase
+	maxSteps int
+	tags     map[*keyword.Program][]string
+	spent    atomic.Uint64
+	pool     sync.Pool
+}
+
+// New builds the check from its settings.
+func New(s Settings, env check.Env) (check.Check, error) {
+	if s.MaxSteps < 10_000 || s.MaxSteps > 100_000_000 {
+		return nil, &check.SettingError{Key: "max_steps", Err: fmt.Errorf("%d, expected 10000 to 100000000", s.MaxSteps)}
+	}
+	vars := (&rule.Vars{}).Clone()
+	for name, value := range s.Vars {
+		name = strings.TrimPrefix(name, "$")
+		vars.Address[name], vars.Port[name] = value, value
+	}
+	paths := make([]string, len(s.Rules))
+	for i, p := range s.Rules {
+		paths[i] = env.Resolve(p)
+	}
+	set, err := Compile(paths, vars, Options{Strict: s.Strict, Disable: s.Disable})
+	if err != nil {
+		return nil, &check.SettingError{Key: "rules", Err: err}
+	}
+	c := &Check{set: set, maxSteps: s.MaxSteps, tags: map[*keyword.Program][]string{}}
+	c.pool.New = func() any { return &judged{} }
+	for i := range set.rules {
+		r := &set.rules[i]
+		c.tags[r.Program] = Tags(r.Program)
+		if r.body || r.value {
+			c.needs |= check.Body
+		}
+		if !r.body {
+			c.needs |= check.Head
+		}
+	}
+	if env.Warn != nil && set.Refused > 0 {
+		first := ""
+		for _, r := range set.Reports {
+			if r.State == Refused {
+				first = fmt.Sprintf("%s:%d:%d: %s", r.File, r.Line, r.Column, r.Reason)
+				break
+			}
+		}
+		env.Warn(fmt.Sprintf("signature: %d of %d rules are refused, the first at %s; run \"sallyport rules check\" for all", set.Refused, len(set.Reports), first))
+	}
+	return c, nil
+}
+
+// Name is "signature".
+func (c *Check) Name() string { return Name }
+
+// Needs says which parts of a request the loaded rules look at.
+func (c *Check) Needs() check.Phase { return c.needs }
+
+// Set is what is loaded.
+func (c *Check) Set() *Set { return c.set }
+
+// Spent counts the requests on which the rules were given up for want of
+// steps since the check was built.
+func (c *Check) Spent() uint64 { return c.spent.Load() }
+
+// judged is what one Judge needs, recycled.
+type judged struct {
+	request buffer.Request
+	env     keyword.Env
+	input   Input
+	flow    [16]byte
+	visit   *check.Visit
+	check   *Check
+	passed  bool
+	hit     func(*Hit)
+}
+
+// Judge adds a finding for every rule that matches. On the head's visit the
+// rules that look at the head alone run, on the body's the others; a request
+// without a body gets all on its only visit.
+func (c *Check) Judge(v *check.Visit) {
+	if len(c.set.rules) == 0 {
+		return
+	}
+	j := c.pool.Get().(*judged)
+	if j.hit == nil {
+		j.hit = j.found
+	}
+	r := v.Request
+	j.visit, j.check, j.passed = v, c, false
+	j.request.From(r)
+	phase := v.Phase
+	if v.Phase == check.Head && v.Last {
+		phase = check.Head | check.Body
+	}
+	steps, scratch := c.maxSteps, j.env
+	j.env = keyword.Env{Now: v.Now, Client: r.Client, Server: r.ServerAddr, Store: v.State, Steps: steps,
+		Size: len(r.URI) + len(r.Body.Bytes), Two: strings.HasPrefix(r.Protocol, "HTTP/2")}
+	j.env.Keep(&scratch)
+	j.env.Flow = j.flow[:8]
+	binary.BigEndian.PutUint64(j.env.Flow, r.Connection)
+	if r.Connection == 0 {
+		a := r.Client.Addr().As16()
+		copy(j.flow[:], a[:])
+		j.env.Flow = j.flow[:16]
+	}
+	j.input = Input{Request: &j.request, Env: &j.env, Phase: phase}
+	c.set.Match(&j.input, j.hit)
+	if j.env.Spent || j.env.Steps < 0 {
+		c.spent.Add(1)
+		v.Add(check.Finding{Check: Name, ID: "steps", Severity: check.Medium,
+			Message: "the rules needed more steps than max_steps on this request; the rest was not looked at"})
+	}
+	v.Note(Name, "looked at "+strconv.Itoa(len(c.set.rules))+" rules")
+	j.visit = nil
+	c.pool.Put(j)
+}
+
+// found turns a hit into a finding. Pass rules are evaluated first and end it.
+func (j *judged) found(h *Hit) {
+	if h.Action == "pass" {
+		j.passed = true
+	}
+	if j.passed {
+		return
+	}
+	p := h.Rule
+	f := check.Finding{
+		Check: Name, ID: strconv.FormatUint(uint64(p.GID), 10) + ":" + strconv.FormatUint(uint64(p.SID), 10),
+		Message: p.Msg, Where: h.Where, Severity: check.Low, Score: 10,
+		Rule: filepath.Base(p.Rule.File) + ":" + strconv.Itoa(p.Rule.Line), Tags: j.check.tags[p],
+	}
+	if f.Message == "" {
+		f.Message = "rule " + f.ID
+	}
+	switch p.Priority {
+	case 1:
+		f.Severity, f.Score = check.Medium, 50
+	case 2:
+		f.Severity, f.Score = check.Low, 30
+	}
+	switch order(h.Action) {
+	case 1, 2:
+		f.Deny = true
+		f.Severity, f.Score = check.High, check.High.Score()
+		if p.Priority == 1 {
+			f.Severity, f.Score = check.Critical, check.Critical.Score()
+		}
+	}
+	f.Excerpt, f.Mark = excerpt(h)
+	j.visit.Add(f)
+}
+
+// excerpt is the part of a buffer around the match.
+func excerpt(h *Hit) (string, [2]int) {
+	if h.Text == nil {
+		return "", [2]int{}
+	}
+	from := max(0, h.At-64)
+	to := min(len(h.Text), from+check.MaxExcerpt)
+	return string(h.Text[from:to]), [2]int{h.At - from, min(h.End, to) - h.At}
+}
+
+// Tags are what a rule can be searched by: its CVEs and other references,
+// class and metadata.
+func Tags(p *keyword.Program) []string {
+	var out []string
+	for _, r := range p.References {
+		system, id, _ := strings.Cut(r, ",")
+		if system == "cve" {
+			id = strings.TrimPrefix(strings.TrimPrefix(strings.ToUpper(id), "CVE-"), "CVE ")
+			out = append(out, "CVE-"+id)
+		}
+	}
+	if p.Class != "" {
+		out = append(out, p.Class)
+	}
+	for _, m := range p.Metadata {
+		key, value, _ := strings.Cut(m, " ")
+		switch strings.ToLower(key) {
+		case "cve":
+			if v := strings.ToUpper(strings.ReplaceAll(value, "_", "-")); strings.HasPrefix(v, "CVE-") {
+				out = append(out, v)
+			} else {
+				out = append(out, "CVE-"+v)
+			}
+		case "cwe", "owasp_api", "class", "tag":
+			out = append(out, strings.TrimSpace(value))
+		}
+	}
+	return dedupe(out)
+}
+
+func dedupe(in []string) []string {
+	out := in[:0]
+	for i, s := range in {
+		twice := false
+		for _, t := range in[:i] {
+			twice = twice || t == s
+		}
+		if !twice {
+			out = append(out, s)
+		}
+	}
+	return out
+}
