@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport/sallyport/daemon/check/reputation"
 	"github.com/sallyport/sallyport/daemon/check/schema"
 	"github.com/sallyport/sallyport/daemon/check/score"
+	"github.com/sallyport/sallyport/daemon/check/signature"
 	"github.com/sallyport/sallyport/daemon/check/token"
 	"github.com/sallyport/sallyport/daemon/event"
 )
@@ -18,6 +19,7 @@ var checks = []entry{
 	line(limit.Name, limit.Defaults, limit.New),
 	line(schema.Name, schema.Defaults, schema.New),
 	line(token.Name, token.Defaults, token.New),
+	line(signature.Name, signature.Defaults, signature.New),
 	line(score.Name, score.Defaults, score.New),
 	line(inventory.Name, inventory.Defaults, inventory.New),
 }

@@ -1,7 +1,6 @@
 package signature
 
 import (
-	"bytes"
 	"sort"
 
 	"github.com/sallyport/sallyport/daemon/check/signature/keyword"
@@ -213,4 +212,11 @@ func foldEqual(b, t []byte) bool {
 	return true
 }
 
-func lowerText(b []byte) string { return string(bytes.ToLower(b)) }
+// lowerText folds ASCII alone: bytes.ToLower would rewrite what is not UTF-8.
+func lowerText(b []byte) string {
+	out := make([]byte, len(b))
+	for i, c := range b {
+		out[i] = lowerTable[c]
+	}
+	return string(out)
+}

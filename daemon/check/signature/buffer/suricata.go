@@ -439,12 +439,22 @@ func (s *Set) files(name bool) Value {
 	return one(body)
 }
 
+// indexFold is where a text in lower case stands in b, in any case.
+func indexFold(b []byte, lower string) int {
+	for i := 0; i+len(lower) <= len(b); i++ {
+		if equalFold(b[i:i+len(lower)], lower) {
+			return i
+		}
+	}
+	return -1
+}
+
 // boundary is the boundary of a multipart content type, or nil.
 func boundary(ct []byte) []byte {
 	if len(ct) < 10 || !bytes.EqualFold(ct[:10], []byte("multipart/")) {
 		return nil
 	}
-	i := bytes.Index(bytes.ToLower(ct), []byte("boundary="))
+	i := indexFold(ct, "boundary=")
 	if i < 0 {
 		return nil
 	}
@@ -497,7 +507,7 @@ func (s *Set) multipart(body, bound []byte, name bool) {
 
 // attribute is a quoted or bare attribute of a part's headers.
 func attribute(head []byte, name string) []byte {
-	i := bytes.Index(bytes.ToLower(head), []byte(name))
+	i := indexFold(head, name)
 	if i < 0 {
 		return nil
 	}

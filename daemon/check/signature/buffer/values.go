@@ -34,6 +34,11 @@ func (s *Set) take(first int, r *request.Request, values []request.Value) {
 		if len(v.Text) > 0 {
 			s.parts = append(s.parts, v.Text)
 		}
+		// A name that is a plain word is no value of its own there, but rules
+		// look for class.classLoader and __proto__.
+		if v.Part == "" && len(v.Name) > 4 && (v.Kind == request.Query || v.Kind == request.Form || v.Kind == request.Multipart) {
+			s.parts = append(s.parts, v.Name)
+		}
 		for _, l := range r.Layers(v) {
 			if len(l.Text) > 0 {
 				s.parts = append(s.parts, l.Text)

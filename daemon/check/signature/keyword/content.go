@@ -162,7 +162,11 @@ func Frequency(b byte) int {
 
 func (c *Content) settle() {
 	if c.Nocase {
-		c.Text = bytes.ToLower(c.Text)
+		for i, b := range c.Text {
+			if b >= 'A' && b <= 'Z' {
+				c.Text[i] = b + 32
+			}
+		}
 	}
 	for i, b := range c.Text {
 		f, g := Frequency(b), Frequency(c.Text[c.rare])
