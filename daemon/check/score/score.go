@@ -23,31 +23,18 @@ var defaultModel []byte
 // Embedded is the model that is built in.
 var Embedded = sync.OnceValues(func() (*model.Model, error) { return model.Decode(defaultModel) })
 
-// Settings are the check's settings, table [score].
-type Settings struct {
-	// Model is the file of an attack model to use instead of the built-in
-	// one, made by "sallyport model train". Empty uses the built-in model.
-	Model string `toml:"model"`
-	// ReportScore is the lowest score, 0 to 100, that makes a finding. The
-	// model's scores are calibrated so that 80 is where a denial is right
-	// for all but about one in thousands of benign requests.
-	ReportScore float64 `toml:"report_score"`
-}
-
-// Defaults are the settings without a configuration.
-func Defaults() Settings { return Settings{ReportScore: 50} }
-
 // Check scores requests.
 type Check struct {
 	settings Settings
 	model    *model.Model
+	context  *context // nil when switched off
 	scratch  sync.Pool
 }
 
 // New builds the check.
 func New(s Settings, env check.Env) (check.Check, error) {
-	if s.ReportScore < 1 || s.ReportScore > 100 {
-		return nil, &check.SettingError{Key: "report_score", Err: fmt.Errorf("%v is not between 1 and 100", s.ReportScore)}
+	if err := s.check(); err != nil {
+		return nil, err
 	}
 	m, err := Embedded()
 	if err != nil {
@@ -59,7 +46,12 @@ func New(s Settings, env check.Env) (check.Check, error) {
 			return nil, &check.SettingError{Key: "model", Err: err}
 		}
 	}
-	return &Check{settings: s, model: m, scratch: sync.Pool{New: func() any { return new(model.Scratch) }}}, nil
+	c := &Check{settings: s, model: m, scratch: sync.Pool{New: func() any { return new(scratch) }}}
+	c.context, err = openContext(&s.Context, env)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Name is the check's name.
@@ -68,51 +60,120 @@ func (c *Check) Name() string { return Name }
 // Needs says that both visits are looked at.
 func (c *Check) Needs() check.Phase { return check.Head | check.Body }
 
-// best is the most hostile value of one class.
-type best struct {
-	hit   model.Hit
-	text  []byte
-	value *request.Value
+// maxHits bounds the suspicious values of one visit that are kept: the first
+// ones, and beyond that the most hostile.
+const maxHits = 32
+
+// suspect is a value that the model finds suspicious.
+type suspect struct {
+	hit    model.Hit
+	text   []byte
+	value  *request.Value
+	class  model.Class
+	change float32 // of the logit, by context
+	why    string  // of the change
+}
+
+// scratch is the memory of one visit.
+type scratch struct {
+	model    model.Scratch
+	suspects []suspect
+	context  contextScratch
 }
 
 // Judge adds at most one finding for each class of attack: about the value
 // that looks most like it.
 func (c *Check) Judge(v *check.Visit) {
-	s := c.scratch.Get().(*model.Scratch)
-	defer c.scratch.Put(s)
-	var byClass [32]best
-	any := false
+	s := c.scratch.Get().(*scratch)
+	defer c.release(s)
+	s.suspects = s.suspects[:0]
+	learning := c.context != nil && !v.Stateless
+	suspicious := c.suspicious()
 	Values(v.Request, v.Phase, func(value *request.Value, text []byte) {
-		hit := c.model.Score(s, text)
-		if float64(hit.Score) < c.settings.ReportScore {
-			return
+		hit := c.model.Score(&s.model, text)
+		if hit.Score >= suspicious {
+			s.keep(suspect{hit: hit, text: text, value: value})
 		}
-		class := c.model.Classify(s, text, hit)
-		if b := &byClass[class%32]; hit.Score > b.hit.Score {
-			*b = best{hit, text, value}
-			any = true
+		if learning {
+			s.context.saw(value)
 		}
 	})
-	if !any {
+	if learning {
+		c.context.judge(v, c.model, s)
+	}
+	c.report(v, s)
+}
+
+// suspicious is the score from which a value is looked at more closely: what
+// context can raise to a report.
+func (c *Check) suspicious() float32 {
+	if c.context != nil {
+		return float32(min(c.settings.ReportScore, suspiciousScore))
+	}
+	return float32(c.settings.ReportScore)
+}
+
+const suspiciousScore = 35
+
+func (c *Check) release(s *scratch) {
+	clear(s.suspects[:cap(s.suspects)])
+	s.context.reset()
+	c.scratch.Put(s)
+}
+
+func (s *scratch) keep(n suspect) {
+	if len(s.suspects) < maxHits {
+		s.suspects = append(s.suspects, n)
 		return
 	}
-	for class := range byClass {
-		if b := &byClass[class]; b.hit.Score > 0 {
-			v.Add(c.finding(s, model.Class(class), b))
+	least := 0
+	for i := range s.suspects {
+		if s.suspects[i].hit.Score < s.suspects[least].hit.Score {
+			least = i
+		}
+	}
+	if s.suspects[least].hit.Score < n.hit.Score {
+		s.suspects[least] = n
+	}
+}
+
+// report makes the findings: the worst value of each class.
+func (c *Check) report(v *check.Visit, s *scratch) {
+	if len(s.suspects) == 0 {
+		return
+	}
+	var worst [32]*suspect
+	for i := range s.suspects {
+		u := &s.suspects[i]
+		if u.change != 0 {
+			before := u.hit.Score
+			u.hit.Score = c.model.Calibrate(u.hit.Logit + u.change)
+			v.Note(Name, fmt.Sprintf("%s: score %.1f, in context %.1f: %s", u.value.Where(), before, u.hit.Score, u.why))
+		}
+		if float64(u.hit.Score) < c.settings.ReportScore {
+			continue
+		}
+		u.class = c.model.Classify(&s.model, u.text, u.hit)
+		if w := worst[u.class%32]; w == nil || u.hit.Score > w.hit.Score {
+			worst[u.class%32] = u
+		}
+	}
+	for _, u := range worst {
+		if u != nil {
+			v.Add(c.finding(s, u))
 		}
 	}
 }
 
-func (c *Check) finding(s *model.Scratch, class model.Class, b *best) check.Finding {
-	e := c.model.Explain(s, b.text, b.hit)
-	f := check.Finding{
-		Check: Name, ID: class.String(), Where: b.value.Where(),
-		Message:  fmt.Sprintf("looks like %s", class.Title()),
-		Severity: severity(b.hit.Score), Score: float64(b.hit.Score),
-		Excerpt: e.Text, Mark: e.Mark, Detail: detail(b.hit, e),
-		Tags: []string{class.CWE(), class.String()},
+func (c *Check) finding(s *scratch, u *suspect) check.Finding {
+	e := c.model.Explain(&s.model, u.text, u.hit)
+	return check.Finding{
+		Check: Name, ID: u.class.String(), Where: u.value.Where(),
+		Message:  "looks like " + u.class.Title(),
+		Severity: severity(u.hit.Score), Score: float64(u.hit.Score),
+		Excerpt: e.Text, Mark: e.Mark, Detail: detail(u, e),
+		Tags: []string{u.class.CWE(), u.class.String()},
 	}
-	return f
 }
 
 func severity(score float32) check.Severity {
@@ -127,11 +188,11 @@ func severity(score float32) check.Severity {
 	return check.Low
 }
 
-func detail(hit model.Hit, e model.Explanation) string {
+func detail(u *suspect, e model.Explanation) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "read %s", e.View)
-	if hit.Floor != "" {
-		fmt.Fprintf(&b, "; certain: a %s", hit.Floor)
+	if u.hit.Floor != "" {
+		fmt.Fprintf(&b, "; certain: a %s", u.hit.Floor)
 	}
 	for i, s := range e.Signs {
 		if i == 0 {
@@ -141,6 +202,9 @@ func detail(hit model.Hit, e model.Explanation) string {
 		}
 		fmt.Fprintf(&b, "%s %+.1f", s.Sign, s.Logit)
 	}
-	fmt.Fprintf(&b, "; log odds %+.1f", hit.Logit)
+	fmt.Fprintf(&b, "; log odds %+.1f", u.hit.Logit)
+	if u.change != 0 {
+		fmt.Fprintf(&b, ", in context %+.1f: %s", u.hit.Logit+u.change, u.why)
+	}
 	return b.String()
 }

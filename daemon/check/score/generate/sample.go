@@ -48,7 +48,11 @@ func New(seed uint64) (*Maker, error) {
 func (m *Maker) Benign() *Sample {
 	root := m.plain[m.w.r.IntN(len(m.plain))]
 	text := m.w.expand(root, 0)
-	return &Sample{Class: "benign", Source: "made-" + strings.TrimPrefix(root, "benign."), Text: text, Request: m.place(text)}
+	s := &Sample{Class: "benign", Source: "made-" + strings.TrimPrefix(root, "benign."), Text: text, Request: m.place(text)}
+	if root == "benign.webpath" && m.w.r.IntN(3) > 0 {
+		s.Request = m.target(text)
+	}
+	return s
 }
 
 // Attack makes a request with an attack, half of the time mutated.
@@ -60,6 +64,14 @@ func (m *Maker) Attack() *Sample {
 		text = m.mutate(text, class)
 	}
 	return &Sample{Malicious: true, Class: class, Source: "made-" + name, Text: text, Request: m.place(text)}
+}
+
+// target makes a request for a path as it stands.
+func (m *Maker) target(path string) *request.Request {
+	r := m.place("")
+	r.Method, r.URI, r.Body = "GET", []byte(path), request.Body{}
+	r.Headers = r.Headers[:1]
+	return r
 }
 
 // Place puts a value into a request of its own.
@@ -74,7 +86,9 @@ func (m *Maker) place(text string) *request.Request {
 		r.Headers = append(r.Headers, request.Header{Name: []byte("Content-Type"), Value: []byte(contentType)})
 		r.Body = request.Body{Present: true, Bytes: []byte(text), Length: int64(len(text))}
 	}
-	switch m.w.r.IntN(8) {
+	switch m.w.r.IntN(9) {
+	case 8:
+		r.URI = []byte("/" + name + "/" + escapeAll(text))
 	case 0, 1, 2:
 		r.URI = []byte("/" + name + "?" + name + "=" + escapeAll(text))
 	case 3, 4:

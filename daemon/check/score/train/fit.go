@@ -37,7 +37,7 @@ type Options struct {
 
 // DefaultOptions are what the embedded model was trained with.
 func DefaultOptions() Options {
-	return Options{Seed: 1, Epochs: 6, Rounds: 2, Rate: 0.25, Decay: 2e-6, BenignWeight: 1.5, MadeBenign: 80000, MadeAttacks: 80000, TextPieces: 60000, Cut: 1.2, Slope: 1}
+	return Options{Seed: 1, Epochs: 8, Rounds: 2, Rate: 0.25, Decay: 2e-6, BenignWeight: 1.5, MadeBenign: 80000, MadeAttacks: 80000, TextPieces: 60000, Cut: 0.9, Slope: 1}
 }
 
 // fitter is one logistic regression by AdaGrad, windows in an order that the
@@ -193,8 +193,13 @@ func (s *set) examples(o Options) []example {
 	return out
 }
 
+// dropBelow is the logit under which a hostile request's most hostile window
+// is taken for a mislabelled one: much of what exploit collections send only
+// prepares, and payload lists hold fragments that mean nothing alone.
+const dropBelow = -3
+
 // choose picks in each bag the window that f finds most hostile.
-func (s *set) choose(f *fitter) (empty int) {
+func (s *set) choose(f *fitter, last bool) (empty int) {
 	for k := range s.bags {
 		b := &s.bags[k]
 		best := float32(math.Inf(-1))
@@ -206,6 +211,9 @@ func (s *set) choose(f *fitter) (empty int) {
 			if l := f.logit(i); l > best {
 				best, b.chosen = l, i
 			}
+		}
+		if last && b.chosen >= 0 && best < dropBelow {
+			b.chosen = -2
 		}
 		if b.chosen < 0 {
 			empty++

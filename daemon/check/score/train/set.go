@@ -1,6 +1,8 @@
 package train
 
 import (
+	"strings"
+
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/sallyport/sallyport/daemon/check"
@@ -65,6 +67,10 @@ func (s *set) window(win []byte) int32 {
 	return i
 }
 
+// exploitWeight is the weight of a request of an exploit: many of them only
+// prepare or look at what another one left behind.
+const exploitWeight = 0.4
+
 // add takes a sample in.
 func (s *set) add(m *Sample) {
 	var found []int32
@@ -90,5 +96,9 @@ func (s *set) add(m *Sample) {
 	if c, ok := classOf(m.Class); ok {
 		class = int8(c)
 	}
-	s.bags = append(s.bags, bag{windows: found, class: class, weight: 1, source: m.Source, chosen: -1})
+	weight := float32(1)
+	if strings.HasPrefix(m.Source, "exploits") {
+		weight = exploitWeight
+	}
+	s.bags = append(s.bags, bag{windows: found, class: class, weight: weight, source: m.Source, chosen: -1})
 }

@@ -50,7 +50,7 @@ func Train(files []string, o Options) (*model.Trained, error) {
 		ex := s.examples(o)
 		f = s.fit(ex, o, epochs, uint64(round))
 		if round < o.Rounds {
-			empty := s.choose(f)
+			empty := s.choose(f, round == o.Rounds-1)
 			say("round %d: %d examples; %d hostile requests hold nothing of their own", round, len(ex), empty)
 		}
 	}
