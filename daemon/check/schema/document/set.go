@@ -219,3 +219,12 @@ func (s *Set) Declare(uri string, n *Node) {
 
 // Resource is the schema declared under a URI, or nil.
 func (s *Set) Resource(uri string) *Node { return s.resources[uri] }
+
+// Release lets the trees go: what schemas keep of them, the values of enums,
+// stays, and the rest is garbage. The set is of no use after it.
+func (s *Set) Release() {
+	for _, f := range s.files {
+		f.Root = nil
+	}
+	s.files, s.root, s.resources = nil, nil, nil
+}

@@ -139,6 +139,7 @@ type media struct {
 	at        string
 	schema    *jsonschema.Schema
 	encodings map[string]*encoding
+	members   map[string]schemas // of the declared properties, for forms
 }
 
 // encoding is how one property of a form is written.

@@ -11,7 +11,7 @@ import (
 func (j *judge) formBody(m *media, text []byte) {
 	j.fields, j.fieldsOver = j.split(bytes.TrimRight(text, "\r\n"), '&', j.fields[:0], true)
 	if j.fieldsOver {
-		j.add(Violation{ID: "form_too_large", Where: "body", Want: "at most 2000 fields", Got: "more", At: m.at, Status: 413})
+		j.add(Violation{ID: "form_too_large", Where: "body", Want: "at most 1000 fields", Got: "more", At: m.at, Status: 413})
 		return
 	}
 	for i := range j.fields {
@@ -40,13 +40,12 @@ func (j *judge) formBody(m *media, text []byte) {
 func (j *judge) field(m *media, i int) {
 	name := j.fields[i].key
 	top, deepName := name, false
-	known := m.schema.Member(string(name))
-	if k := bytes.IndexByte(name, '['); k > 0 && (len(known) == 0 || m.encodings[string(name)] == nil && !declares(m, name)) {
+	if k := bytes.IndexByte(name, '['); k > 0 && !declares(m, name) && m.encodings[string(name)] == nil {
 		if _, ok := brackets(name, string(name[:k])); ok && (declares(m, name[:k]) || m.encodings[string(name[:k])] != nil) {
 			top, deepName = name[:k], true
 		}
 	}
-	s := schemas(m.schema.Member(string(top)))
+	s := m.member(top)
 	enc := m.encodings[string(top)]
 	if deepName {
 		j.deepField(top, s)
@@ -63,12 +62,8 @@ func (j *judge) field(m *media, i int) {
 }
 
 func declares(m *media, name []byte) bool {
-	for _, n := range m.schema.Names() {
-		if n == string(name) {
-			return true
-		}
-	}
-	return false
+	_, ok := m.members[string(name)]
+	return ok
 }
 
 func (j *judge) deepField(top []byte, s schemas) {

@@ -41,7 +41,7 @@ const (
 
 // Bounds of one judgement. What lies beyond is a violation.
 const (
-	MaxPairs      = 2000 // parameters in a query, a form or the cookies
+	MaxPairs      = 1000 // parameters in a query, a form or the cookies
 	MaxParts      = 1000 // parts of a multipart body
 	MaxDepth      = 16   // brackets of a deepObject name
 	maxViolations = 8    // of one parameter or body
@@ -318,7 +318,7 @@ func (j *judge) head() {
 		}
 	}
 	if j.pairsOver {
-		j.add(Violation{ID: "param_count", Where: "query", Want: "at most 2000 parameters", Got: "more", At: j.op.at, Status: 400})
+		j.add(Violation{ID: "param_count", Where: "query", Want: "at most 1000 parameters", Got: "more", At: j.op.at, Status: 400})
 	}
 	if j.op.openQuery {
 		return

@@ -56,6 +56,7 @@ func load(name string, set *document.Set, root *document.Node, o Options) (*API,
 			l.path(template, paths.Items[i], servers)
 		}
 	}
+	set.Release()
 	return l.api, nil
 }
 
@@ -263,7 +264,24 @@ func (l *loader) media(name string, n *document.Node) *media {
 		}
 		m.encodings[name] = l.encoding(enc.Items[i])
 	}
+	m.declare()
 	return m
+}
+
+// declare looks the declared properties up once.
+func (m *media) declare() {
+	m.members = map[string]schemas{}
+	for _, name := range m.schema.Names() {
+		m.members[name] = m.schema.Member(name)
+	}
+}
+
+// member is what a property is judged by.
+func (m *media) member(name []byte) schemas {
+	if s, ok := m.members[string(name)]; ok {
+		return s
+	}
+	return m.schema.Member(string(name))
 }
 
 func (l *loader) encoding(n *document.Node) *encoding {

@@ -51,7 +51,7 @@ func (j *judge) multipartBody(m *media, essence string, params map[string]string
 // part adds one property, from all parts of its name.
 func (j *judge) part(m *media, parts []part, i int) {
 	name := parts[i].name
-	s := schemas(m.schema.Member(string(name)))
+	s := m.member(name)
 	enc := m.encodings[string(name)]
 	var mine []*part
 	for k := i; k < len(parts); k++ {

@@ -111,6 +111,8 @@ func (l *loader) swaggerForm(op *operation, fields []*document.Node, types []str
 		}
 	}
 	for _, t := range forms {
-		op.body.media = append(op.body.media, &media{name: t, at: at.At(), schema: schema, encodings: encodings})
+		m := &media{name: t, at: at.At(), schema: schema, encodings: encodings}
+		m.declare()
+		op.body.media = append(op.body.media, m)
 	}
 }
