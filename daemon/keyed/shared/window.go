@@ -198,6 +198,7 @@ func (c *Client) sync() {
 			}
 			c.hear(keys[i], p, values)
 			delete(todo, keys[i])
+			c.missed.Store(0)
 		}
 		keys, execs = keys[:0], execs[:0]
 	}
@@ -209,9 +210,6 @@ func (c *Client) sync() {
 		}
 	}
 	flush()
-	if !failed && len(execs) == 0 {
-		c.missed.Store(0)
-	}
 	c.mu.Lock()
 	for key, p := range todo { // not told: with the next merge
 		if now, ok := c.pending[key]; ok || len(c.pending) < maxPending {
