@@ -140,3 +140,30 @@ func TestAWarmPoolAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkHostile opens the requests that cost the most within the bounds.
+func BenchmarkHostile(b *testing.B) {
+	deep := strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000)
+	for _, load := range []struct {
+		name string
+		fill func(*Request)
+	}{
+		{"million parameters", fillBody("application/x-www-form-urlencoded", []byte(strings.Repeat("a=%27&", 1_000_000)))},
+		{"JSON 100,000 deep", fillBody("application/json", []byte(deep))},
+		{"1 MiB of keys", fillBody("application/json", []byte("{"+strings.Repeat(`"a":1,`, 170_000)+`"b":1}`))},
+		{"1 MiB of percent signs", fillBody("application/x-www-form-urlencoded", []byte("a="+strings.Repeat("%2525", 200_000)))},
+		{"1 MiB of entities", fillBody("text/plain", []byte(strings.Repeat("&amp;amp;", 116_000)))},
+		{"1 MiB of base64", fillBody("text/plain", []byte(strings.Repeat("PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg== ", 28_000)))},
+		{"1 MiB of backslashes", fillBody("text/plain", []byte(strings.Repeat(`\`, 1<<20)))},
+		{"1 MiB of open tags", fillBody("text/xml", []byte(strings.Repeat("<a b=c>", 150_000)))},
+		{"1 MiB of boundaries", fillBody("multipart/form-data; boundary=X", []byte(strings.Repeat("--X\r\n\r\n", 150_000)))},
+	} {
+		b.Run(load.name, func(b *testing.B) {
+			start := cpuTime()
+			for b.Loop() {
+				walk(load.fill, true)
+			}
+			b.ReportMetric(float64(cpuTime()-start)/float64(b.N)/1e6, "cpu-ms/op")
+		})
+	}
+}

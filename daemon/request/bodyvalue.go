@@ -43,6 +43,10 @@ func (r *Request) BodyValues() []Value {
 	if !whole {
 		r.wholeBody(text)
 	}
+	if sent := r.Body.Bytes; len(sent) > 0 && &sent[0] != &b[0] {
+		// A backend that ignores the content encoding reads what was sent.
+		r.runs(BodyText, nil, "encoded", sent, -1)
+	}
 	r.expand(true, 0)
 	return r.body
 }
@@ -72,9 +76,10 @@ func (r *Request) read(f format, b []byte) bool {
 	case formatJSON, formatLines:
 		return r.readJSON(b, f == formatLines)
 	case formatForm:
+		before := len(r.body)
 		r.form = r.params(r.form[:0], b, true, Form)
 		r.paramValues(true, Form, r.form)
-		return true
+		return len(r.body) > before // a lone word is no field, but a body
 	case formatMultipart:
 		boundary := r.Boundary()
 		if len(boundary) == 0 || !bytes.Contains(b, boundary) {
@@ -89,7 +94,8 @@ func (r *Request) read(f format, b []byte) bool {
 		r.xml.Walk(b, xmlSink{r})
 		return true
 	case formatGraphQL:
-		return r.graphQL(true, b)
+		r.graphQL(true, b)
+		return false // the document is a value as a whole, too
 	case formatProtobuf:
 		return r.readProtobuf(b)
 	case formatBinary:
@@ -133,11 +139,11 @@ func isGraphQLPointer(p []byte) bool {
 	return bytes.HasSuffix(p, []byte("/query")) && len(p) <= len("/00/query")
 }
 
-// graphQL takes a GraphQL document apart and says whether it was one.
-func (r *Request) graphQL(body bool, b []byte) bool {
+// graphQL takes a GraphQL document apart, if it is one.
+func (r *Request) graphQL(body bool, b []byte) {
 	r.scratch = r.room()
 	r.graphBody = body
-	return decode.GraphQL(b, r.scratch, graphSink{r})
+	decode.GraphQL(b, r.scratch, graphSink{r})
 }
 
 type graphSink struct{ r *Request }

@@ -143,7 +143,7 @@ func (r *Request) inflate(src io.Reader, sent int) ([]byte, error) {
 }
 
 var (
-	gzips    = sync.Pool{New: func() any { return new(gzip.Reader) }}
+	gzips    = sync.Pool{New: func() any { return new(gzipMembers) }}
 	flates   = sync.Pool{New: func() any { return flate.NewReader(nil) }}
 	brotlis  = sync.Pool{New: func() any { return brotli.NewReader(nil) }}
 	zstds    = sync.Pool{New: func() any { return newZstd() }}
@@ -151,13 +151,43 @@ var (
 	errWraps = errors.New("not a zlib stream")
 )
 
+// gzipMembers reads the members of a gzip stream (RFC 1952 section 2.2) and
+// stops before bytes that begin none.
+type gzipMembers struct {
+	z  gzip.Reader
+	in *bytes.Reader
+}
+
+func (g *gzipMembers) reset(in *bytes.Reader) error {
+	g.in = in
+	if err := g.z.Reset(in); err != nil {
+		return err
+	}
+	g.z.Multistream(false)
+	return nil
+}
+
+func (g *gzipMembers) Read(b []byte) (int, error) {
+	n, err := g.z.Read(b)
+	if err != io.EOF || g.in.Len() < 2 {
+		return n, err
+	}
+	var magic [2]byte
+	at := g.in.Size() - int64(g.in.Len())
+	if _, err := g.in.ReadAt(magic[:], at); err != nil || magic != [2]byte{0x1f, 0x8b} {
+		return n, io.EOF
+	}
+	return n, g.reset(g.in)
+}
+
 func openGzip(in *bytes.Reader) (io.Reader, func(), error) {
-	z := gzips.Get().(*gzip.Reader)
-	if err := z.Reset(in); err != nil {
-		gzips.Put(z)
+	g := gzips.Get().(*gzipMembers)
+	done := func() { g.in = nil; gzips.Put(g) }
+	if err := g.reset(in); err != nil {
+		done()
 		return nil, nil, err
 	}
-	return z, func() { gzips.Put(z) }, nil
+	return g, done, nil
 }
 
 // openDeflate reads zlib's format, as RFC 9110 section 8.4.1.2 says, or bare

@@ -282,9 +282,7 @@ func (s jsonSink) JSONLeaf(pointer, raw []byte, str, escaped bool) {
 	}
 	text := s.unescape(raw, escaped)
 	if s.r.into.graph && str && isGraphQLPointer(pointer) {
-		if s.r.graphQL(s.r.into.body, text) {
-			return
-		}
+		s.r.graphQL(s.r.into.body, text)
 	}
 	s.value(pointer, raw, text, "")
 }

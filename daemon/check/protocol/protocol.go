@@ -116,12 +116,12 @@ func (c *Check) Judge(v *check.Visit) {
 		l.requestLine()
 		l.path()
 		l.headers()
-		l.values(l.r.HeadValues(), false)
+		l.values(l.r.HeadValues())
 		l.marks(false)
 	}
 	if v.Phase&check.Body != 0 {
 		l.body()
-		l.values(l.r.BodyValues(), true)
+		l.values(l.r.BodyValues())
 		l.marks(true)
 	}
 	if v.Explain != nil {
@@ -165,6 +165,8 @@ var byteClass = func() (t [256]uint8) {
 			t[i] = classControl
 		case i >= 0x80:
 			t[i] = classHigh
+		case i == '%' || i == '&' || i == '\\':
+			t[i] = classWrapped
 		}
 	}
 	return
@@ -174,11 +176,12 @@ const (
 	classNUL = 1 << iota
 	classControl
 	classHigh
+	classWrapped // could begin an escape
 )
 
 // values looks at the bytes of the values themselves, not at what was found
 // inside of them.
-func (l *look) values(vs []request.Value, body bool) {
+func (l *look) values(vs []request.Value) {
 	for i := range vs {
 		v := &vs[i]
 		if v.Parent >= 0 || v.Kind == request.HeaderKind || v.Kind == request.BodyText || v.Part == "raw" {
@@ -188,13 +191,16 @@ func (l *look) values(vs []request.Value, body bool) {
 		for _, c := range v.Text {
 			class |= byteClass[c]
 		}
-		if class != 0 {
-			l.oddBytes(v, class, body)
+		if class&classWrapped != 0 {
+			l.r.Layers(v) // they mark what is encoded too deep, and are kept for the next check
+		}
+		if class&^classWrapped != 0 {
+			l.oddBytes(v, class)
 		}
 	}
 }
 
-func (l *look) oddBytes(v *request.Value, class uint8, body bool) {
+func (l *look) oddBytes(v *request.Value, class uint8) {
 	path := v.Kind == request.Path
 	if class&classNUL != 0 {
 		if path {
