@@ -40,6 +40,7 @@ type Book[V any] struct {
 	folds  atomic.Pointer[folds]
 	spread *spreads
 	merge  func(dst, src *V)
+	gone   func(*V)
 }
 
 // Entry is one endpoint. Value is the caller's.
@@ -88,6 +89,11 @@ func NewBook[V any](o Options, merge func(dst, src *V)) *Book[V] {
 	b.spread = newSpreads(b.o)
 	return b
 }
+
+// OnEvict has f hear of every value that is forgotten for want of room, for
+// exclusive use during the call; f must not call the book. It must be set
+// before the first call.
+func (b *Book[V]) OnEvict(f func(*V)) { b.gone = f }
 
 func (o Options) withDefaults() Options {
 	if o.Max <= 0 {
@@ -188,7 +194,11 @@ func (b *Book[V]) insert(site, method, template string, client uint64, now time.
 func (b *Book[V]) admit(s *shard[V], e *Entry[V]) {
 	room, _ := b.room()
 	if len(s.probation) >= room {
-		s.drop(s.victim())
+		old := s.victim()
+		s.drop(old)
+		if b.gone != nil {
+			b.gone(&old.Value)
+		}
 	}
 	e.shard, e.at = s, len(s.probation)
 	s.probation = append(s.probation, e)
@@ -253,6 +263,9 @@ func (b *Book[V]) establish(s *shard[V], e *Entry[V]) {
 	s.established[e.at] = e
 	delete(s.byHash, weakest.hash)
 	s.evicted++
+	if b.gone != nil {
+		b.gone(&weakest.Value)
+	}
 }
 
 // Each calls f with every endpoint, each for exclusive use during the call.
