@@ -18,7 +18,14 @@ type Request struct {
 	Connection uint64
 	Index      int
 	Time       time.Time
+	// Packets counts the connection's packets, on its first request alone.
+	Packets Packets
 }
+
+// Packets counts a connection's packets from the one on that acknowledges the
+// first request, that is, from when an engine on the wire knows that it is
+// HTTP. First are those before the client's next packet.
+type Packets struct{ ToServer, ToClient, First int }
 
 // Flow is a name for the request's connection.
 func (r *Request) Flow() []byte {
@@ -27,8 +34,15 @@ func (r *Request) Flow() []byte {
 
 // Read calls f for every HTTP request of a capture, connection by connection.
 // What was read before an error has been reported.
-func Read(r io.Reader, f func(*Request)) error {
-	a := &assembler{open: map[pair]*connection{}, ended: func(c *connection) { c.requests(f) }}
+//
+// Connections whose handshake is not in the capture are left out, as engines
+// on the wire do, unless midstream is set.
+func Read(r io.Reader, midstream bool, f func(*Request)) error {
+	a := &assembler{open: map[pair]*connection{}, ended: func(c *connection) {
+		if midstream || c.handshake && c.answered {
+			c.requests(f)
+		}
+	}}
 	err := segments(r, func(s segment) error {
 		a.add(s)
 		return nil
@@ -46,7 +60,11 @@ func (c *connection) requests(f func(*Request)) {
 	}
 	index := 0
 	emit := func(q *buffer.Request, end int) {
-		f(&Request{Request: q, Client: client, Server: server, Connection: c.number, Index: index, Time: h.at(end)})
+		r := &Request{Request: q, Client: client, Server: server, Connection: c.number, Index: index, Time: h.at(end)}
+		if index == 0 {
+			r.Packets = c.packets
+		}
+		f(r)
 		index++
 	}
 	if isHTTP2(h.data) {

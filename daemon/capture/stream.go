@@ -51,6 +51,9 @@ type connection struct {
 	last           time.Time
 	reset          bool
 	number         uint64
+	packets        Packets
+	recognised     bool // the server has acknowledged the client's first data
+	turned         bool // a client's packet came after that
 }
 
 // assembler puts segments of many connections in order.
@@ -90,9 +93,6 @@ func (a *assembler) add(s segment) {
 		a.open[k] = c
 	}
 	c.last = s.time
-	if c.reset {
-		return
-	}
 	dir := 0
 	if s.src == c.server && s.src != c.client {
 		dir = 1
@@ -102,6 +102,10 @@ func (a *assembler) add(s segment) {
 			c.handshake = true
 		} else {
 			c.answered = true
+			// Of several SYNs the one that is answered counts.
+			if h := &c.half[0]; s.acks && len(h.data) == 0 && len(h.pending) == 0 {
+				h.started, h.next = true, s.ack
+			}
 		}
 	}
 	if s.acks {
@@ -111,8 +115,30 @@ func (a *assembler) add(s segment) {
 		}
 	}
 	c.half[dir].add(s)
-	if s.rst {
-		c.reset = true
+	// A reset may be forged: what follows is read on.
+	c.reset = c.reset || s.rst
+	c.count(dir)
+}
+
+// count counts packets from the one on that acknowledges the client's first
+// data: by then an engine that waits for acknowledgements knows the protocol.
+func (c *connection) count(dir int) {
+	h := &c.half[0]
+	if !c.recognised {
+		first := h.next - uint32(len(h.data))
+		c.recognised = len(h.data) > 0 && h.hasAck && int32(h.acked-first) > 0
+	}
+	if !c.recognised {
+		return
+	}
+	if dir == 0 {
+		c.turned = true
+		c.packets.ToServer++
+	} else {
+		c.packets.ToClient++
+	}
+	if !c.turned {
+		c.packets.First++
 	}
 }
 

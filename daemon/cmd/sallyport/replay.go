@@ -17,7 +17,7 @@ import (
 )
 
 func replayVerb() *cobra.Command {
-	var asJSON bool
+	var asJSON, midstream bool
 	var files, vars []string
 	c := &cobra.Command{
 		Use:   "replay FILE.pcap --rules FILE...",
@@ -50,7 +50,7 @@ object a line. A variable of the rules that nothing sets is any.`,
 			defer f.Close()
 			out := bufio.NewWriter(c.OutOrStdout())
 			defer out.Flush()
-			return replay(f, s, func(r *capture.Request, h *signature.Hit) error {
+			return replay(f, midstream, s, func(r *capture.Request, h *signature.Hit) error {
 				if asJSON {
 					return alertJSON(out, r, h)
 				}
@@ -59,32 +59,63 @@ object a line. A variable of the rules that nothing sets is any.`,
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object an alert")
+	c.Flags().BoolVar(&midstream, "midstream", false, "take in connections whose beginning the capture does not hold")
 	c.Flags().StringArrayVar(&files, "rules", nil, "rule file, directory or pattern; may be given again; every other check is off")
 	c.Flags().StringArrayVar(&vars, "var", nil, "a variable of the rules, NAME=VALUE (what is not set is any)")
 	return c
 }
 
 // replay runs the rules on a capture's requests.
-func replay(f *os.File, s *signature.Set, alert func(*capture.Request, *signature.Hit) error) error {
+func replay(f *os.File, midstream bool, s *signature.Set, alert func(*capture.Request, *signature.Hit) error) error {
 	store := keyed.New(1<<18, 1)
 	var failed error
-	err := capture.Read(f, func(r *capture.Request) {
+	err := capture.Read(f, midstream, func(r *capture.Request) {
 		e := &keyword.Env{Now: r.Time, Client: r.Client, Server: r.Server, Flow: r.Flow(), Store: store, Size: len(r.Raw), Two: r.Two}
 		if s.Values {
 			r.Parse()
 			defer r.Parsed.Release()
 		}
+		passed, dropped := false, false
 		s.Match(&signature.Input{Request: r.Request, Env: e, Phase: check.Head | check.Body}, func(h *signature.Hit) {
-			if h.Action == "pass" || failed != nil {
+			switch h.Action {
+			case "pass":
+				passed = true
 				return
+			case "drop", "block", "sdrop", "reject", "rejectsrc", "rejectdst", "rejectboth":
+				dropped = true
 			}
-			failed = alert(r, h)
+			for n := times(r, h, passed, dropped); n > 0 && failed == nil; n-- {
+				failed = alert(r, h)
+			}
 		})
 	})
 	if failed != nil {
 		return failed
 	}
 	return err
+}
+
+// times is how often a hit is alerted. A rule that names no part of a request
+// matches packets: every one of the connection once it is known to be HTTP,
+// until one is dropped or passed. Any other rule alerts once a request.
+func times(r *capture.Request, h *signature.Hit, passed, dropped bool) int {
+	switch {
+	case len(h.Rule.Groups) > 0 && passed:
+		return 0
+	case len(h.Rule.Groups) > 0 || r.Two:
+		return 1
+	case r.Index > 0:
+		return 0
+	case dropped:
+		return 1
+	case passed:
+		return r.Packets.First
+	}
+	n := r.Packets.ToServer
+	if !h.Rule.Directed {
+		n += r.Packets.ToClient
+	}
+	return max(n, 1)
 }
 
 func alertJSON(out *bufio.Writer, r *capture.Request, h *signature.Hit) error {

@@ -52,6 +52,9 @@ func (s *Set) snort3(id ID, arg string) Value {
 	case NParam:
 		return s.param(arg)
 	case NPayload:
+		if arg == "body" {
+			return some(s.decoded())
+		}
 		return s.sections()
 	}
 	return Value{}
@@ -61,12 +64,11 @@ func (s *Set) snort3(id ID, arg string) Value {
 // body.
 func (s *Set) sections() Value {
 	first := len(s.parts)
-	line, head := s.line(), bytes.TrimRight(s.rawHeaders(), "\r\n")
+	head := bytes.TrimRight(s.rawHeaders(), "\r\n")
 	s.parts = append(s.parts, head)
 	if b := s.decoded(); len(b) > 0 {
 		s.parts = append(s.parts, b)
 	}
-	_ = line
 	return Value{Many: s.parts[first:len(s.parts):len(s.parts)], Present: true}
 }
 

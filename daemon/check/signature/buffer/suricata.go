@@ -416,7 +416,11 @@ func removeDots(dst []byte, from int) []byte {
 // multipart form that have a file name, else the body of a POST or PUT, named
 // by its path.
 func (s *Set) files(name bool) Value {
-	if !s.Req.HasBody || len(s.Req.Body) == 0 {
+	if len(s.Req.Body) == 0 {
+		if name {
+			// The answer's file has the name that was asked for.
+			return s.pathName()
+		}
 		return Value{}
 	}
 	body := s.decoded()
@@ -430,13 +434,18 @@ func (s *Set) files(name bool) Value {
 		return Value{}
 	}
 	if name {
-		p := s.parts4()
-		from := s.begin()
-		s.arena = decodePath(s.arena, p.path)
-		s.arena = removeDots(s.arena, from)
-		return one(s.end(from))
+		return s.pathName()
 	}
 	return one(body)
+}
+
+func (s *Set) pathName() Value {
+	p := s.parts4()
+	from := s.begin()
+	s.arena = decodePath(s.arena, p.path)
+	s.arena = removeDots(s.arena, from)
+	v := s.end(from)
+	return Value{One: v, Present: len(v) > 0}
 }
 
 // indexFold is where a text in lower case stands in b, in any case.

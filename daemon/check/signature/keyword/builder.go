@@ -242,6 +242,7 @@ func Compile(r *rule.Rule, files *rule.Files) (*Program, error) {
 	}
 	b.groups()
 	b.wholeValues()
+	b.packetData()
 	b.Prog.Vars = len(b.vars)
 	if b.Prog.Vars > maxVars {
 		return b.Prog, r.Errorf(0, "more than %d variables", maxVars)
@@ -339,6 +340,32 @@ func (b *Builder) wholeValues() {
 			s.Arg = "all"
 			s.Key = specKey(s.ID, s.Arg, s.Transforms)
 			g.Spec = &s
+		}
+	}
+}
+
+// packetData narrows what Snort 3's contents without a buffer look at. It
+// hands the head to such contents, but looks for fast patterns in the data of
+// bodies alone: a rule whose fast pattern has no buffer never comes to a head.
+func (b *Builder) packetData() {
+	if !b.snort3() {
+		return
+	}
+	marked, elsewhere := false, false
+	for _, g := range b.Prog.Groups {
+		elsewhere = elsewhere || g.Spec.ID != buffer.NPayload
+		for _, s := range g.Steps {
+			if c, ok := s.(*Content); ok && c.Fast {
+				marked = marked || g.Spec.ID == buffer.NPayload
+			}
+		}
+	}
+	if elsewhere && !marked {
+		return
+	}
+	for i := range b.Prog.Groups {
+		if g := &b.Prog.Groups[i]; g.Spec.ID == buffer.NPayload {
+			g.Spec = newSpec(buffer.NPayload, "body")
 		}
 	}
 }

@@ -13,7 +13,9 @@ var flowKeyword = &Keyword{
 	Parse: func(b *Builder, o rule.Option) error {
 		for _, f := range strings.Split(o.Value, ",") {
 			switch f = strings.ToLower(strings.TrimSpace(f)); f {
-			case "to_server", "from_client", "established", "stateless", "no_stream", "only_stream", "no_frag", "only_frag":
+			case "to_server", "from_client":
+				b.Prog.Directed = true
+			case "established", "stateless", "no_stream", "only_stream", "no_frag", "only_frag":
 			case "to_client", "from_server":
 				b.skip("about a response: flow " + f)
 			case "not_established":

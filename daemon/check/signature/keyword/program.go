@@ -56,6 +56,8 @@ type Program struct {
 	// Vars is how many byte_extract variables the rule uses.
 	Vars    int
 	NoAlert bool
+	// Directed says that the rule asks for the direction to the server.
+	Directed bool
 	// Limits are thresholds on the rule's alerts, from the rule itself and
 	// from a threshold.config.
 	Limits []*Limit
