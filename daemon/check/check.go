@@ -104,6 +104,8 @@ type Visit struct {
 	Now time.Time
 	// Site and Route name where the policy put the request.
 	Site, Route string
+	// Priority is the route's: "critical", "normal" or "low".
+	Priority string
 	// State holds counters and small state by key. It is shared by all
 	// requests of the daemon; an offline judgement gets an empty one.
 	State *keyed.Store

@@ -4,6 +4,7 @@ import (
 	"github.com/sallyport/sallyport/daemon/check"
 	"github.com/sallyport/sallyport/daemon/check/inventory"
 	"github.com/sallyport/sallyport/daemon/check/limit"
+	"github.com/sallyport/sallyport/daemon/check/pressure"
 	"github.com/sallyport/sallyport/daemon/check/protocol"
 	"github.com/sallyport/sallyport/daemon/check/reputation"
 	"github.com/sallyport/sallyport/daemon/check/schema"
@@ -15,6 +16,7 @@ import (
 
 // checks lists every check in running order: a line each. Nobody minds who ran before.
 var checks = []entry{
+	line(pressure.Name, pressure.Defaults, pressure.New),
 	line(protocol.Name, protocol.Defaults, protocol.New),
 	line(limit.Name, limit.Defaults, limit.New),
 	line(schema.Name, schema.Defaults, schema.New),

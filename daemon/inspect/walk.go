@@ -68,7 +68,7 @@ func (i *Inspector) Begin(r *request.Request, door string) *Walk {
 		r.Source = i.Sources.Source(r.Client.Addr(), w.started)
 	}
 	w.visit = check.Visit{
-		Request: r, Now: w.started, Site: w.route.Site, Route: w.route.Name,
+		Request: r, Now: w.started, Site: w.route.Site, Route: w.route.Name, Priority: w.route.Priority,
 		State: i.State, Stateless: i.Stateless, Findings: w.visit.Findings[:0],
 	}
 	return w

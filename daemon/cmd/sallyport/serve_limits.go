@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/sallyport/sallyport/daemon/check/limit"
+	"github.com/sallyport/sallyport/daemon/check/pressure"
 	"github.com/sallyport/sallyport/daemon/config"
 	"github.com/sallyport/sallyport/daemon/event"
 )
@@ -16,9 +17,14 @@ func limitsOf(loaded *config.Loaded) (out []*limit.Check) {
 	return out
 }
 
-// shareLimits tells limits where to report, and bans and scores where the
-// other gateways are.
+// shareLimits tells limits where to report, bans and scores where the other
+// gateways are, and pressure how full the table of held requests is.
 func (s *server) shareLimits(loaded *config.Loaded) {
+	for _, c := range loaded.Policy.Checks {
+		if p, ok := c.(*pressure.Check); ok {
+			p.WatchHeld(func() float64 { return float64(s.door.Held()) / float64(s.loaded.Server.MaxHeld) })
+		}
+	}
 	for _, l := range limitsOf(loaded) {
 		l.OnEvent(s.records.note(event.KindState, "limit"))
 		if remote := l.Shared(); remote != nil {
