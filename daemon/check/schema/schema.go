@@ -31,7 +31,6 @@ type api struct {
 	mode   mode
 	routes map[string]mode // by operation id, and by "GET /path"
 	open   map[string]taken
-	paths  taken
 }
 
 type mode uint8

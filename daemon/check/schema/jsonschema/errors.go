@@ -15,13 +15,14 @@ type Error struct {
 	Keyword string
 	// At is the schema's place, "file:line:column".
 	At string
-	// Want is what the keyword asks for; Got the value, cut to MaxGot bytes.
+	// Want is what the keyword asks for; Got the value, if it is at most MaxGot
+	// bytes of plain text, else what it is.
 	Want, Got string
 	// Member is the name of the missing member, for required.
 	Member string
 }
 
-// MaxGot is how many bytes of a value an Error shows.
+// MaxGot is the longest value, in bytes, that an Error shows.
 const MaxGot = 64
 
 // collector gathers errors, as many as asked for.
@@ -149,7 +150,7 @@ func (in *Instance) pointer(target int32) string {
 	return b.String()
 }
 
-// show writes a value for a person, in at most MaxGot bytes.
+// show writes a value for a person.
 func (in *Instance) show(i int32) string {
 	n := &in.nodes[i]
 	switch n.kind {
@@ -158,17 +159,31 @@ func (in *Instance) show(i int32) string {
 	case kindBool:
 		return strconv.FormatBool(n.truth)
 	case kindNumber:
-		return string(n.text[:min(len(n.text), MaxGot)])
+		if len(n.text) > MaxGot {
+			return "number of " + strconv.Itoa(len(n.text)) + " digits"
+		}
+		return string(n.text)
 	case kindArray:
 		return "array of " + strconv.Itoa(int(n.count))
 	case kindObject:
 		return "object of " + strconv.Itoa(int(n.count))
 	}
-	text := n.text
-	if len(text) > MaxGot {
-		return strconv.Quote(strings.ToValidUTF8(string(text[:MaxGot]), "")) + "..."
+	if !plainASCII(n.text) {
+		return "string of " + strconv.Itoa(len(n.text)) + " bytes"
 	}
-	return strconv.Quote(string(text))
+	return `"` + string(n.text) + `"`
+}
+
+// plainASCII says that a text can be shown as it is and whole. What cannot is
+// described instead: cut or escaped it would slip past those who look for
+// secrets in messages.
+func plainASCII(s []byte) bool {
+	for _, c := range s {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return len(s) <= MaxGot
 }
 
 func listing(values []*document.Node) string {

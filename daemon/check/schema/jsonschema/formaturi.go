@@ -123,7 +123,7 @@ func isURI(s []byte, absolute, wide bool) bool {
 		return false
 	}
 	rest, query, _ := bytes.Cut(rest, []byte("?"))
-	if bytes.IndexAny(query, "[]") >= 0 || bytes.IndexAny(fragment, "[]") >= 0 {
+	if bytes.ContainsAny(query, "[]") || bytes.ContainsAny(fragment, "[]") {
 		return false
 	}
 	scheme := false
@@ -142,9 +142,9 @@ func isURI(s []byte, absolute, wide bool) bool {
 		if i := bytes.IndexByte(after, '/'); i >= 0 {
 			authority, path = after[:i], after[i:]
 		}
-		return isAuthority(authority) && bytes.IndexAny(path, "[]") < 0
+		return isAuthority(authority) && !bytes.ContainsAny(path, "[]")
 	}
-	return bytes.IndexAny(rest, "[]") < 0
+	return !bytes.ContainsAny(rest, "[]")
 }
 
 func isScheme(s []byte) bool {
@@ -159,7 +159,7 @@ func isScheme(s []byte) bool {
 
 func isAuthority(s []byte) bool {
 	if i := bytes.LastIndexByte(s, '@'); i >= 0 {
-		if bytes.IndexAny(s[:i], "[]@") >= 0 {
+		if bytes.ContainsAny(s[:i], "[]@") {
 			return false
 		}
 		s = s[i+1:]
@@ -180,7 +180,7 @@ func isAuthority(s []byte) bool {
 		port = bytes.TrimPrefix(s, []byte(":"))
 	} else {
 		host, after, _ := bytes.Cut(s, []byte(":"))
-		if bytes.IndexAny(host, "[]") >= 0 {
+		if bytes.ContainsAny(host, "[]") {
 			return false
 		}
 		port = after

@@ -22,8 +22,6 @@ const (
 	kindText
 )
 
-var kindNames = [...]string{"null", "boolean", "number", "string", "array", "object", "string"}
-
 // node is one value. A value's children follow it, each with its subtree.
 type node struct {
 	kind  kind

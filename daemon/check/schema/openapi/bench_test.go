@@ -2,6 +2,8 @@ package openapi
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -186,4 +188,21 @@ func manyPaths(tb testing.TB, operations int) *API {
 		tb.Fatal(err)
 	}
 	return a
+}
+
+// BenchmarkLoad reads the large documents.
+func BenchmarkLoad(b *testing.B) {
+	files, _ := filepath.Glob(filepath.Join(fixturesDir(b), "*"))
+	for _, f := range files {
+		b.Run(filepath.Base(f), func(b *testing.B) {
+			if info, err := os.Stat(f); err == nil {
+				b.SetBytes(info.Size())
+			}
+			for b.Loop() {
+				if _, err := Load(f, Options{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

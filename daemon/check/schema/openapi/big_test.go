@@ -57,12 +57,14 @@ type caller struct {
 	root    *document.Node
 	base    string
 	anyType bool // the body may be of any media type
+
+	brokenForms map[string]string
 }
 
 // call makes a valid call of an operation and some that each break one thing;
 // nil when the operation asks for something that cannot be made.
 func (c *caller) call(template string, item, op *document.Node, method string) []made {
-	c.fail, c.anyType = "", false
+	c.fail, c.anyType, c.brokenForms = "", false, nil
 	m := made{method: strings.ToUpper(method)}
 	path := template
 	var query []string
@@ -199,7 +201,12 @@ func (c *caller) call(template string, item, op *document.Node, method string) [
 			b.uri = c.base + path + "?" + strings.Join(q, "&")
 		})
 	}
-	if m.body != "" {
+	for why, body := range c.brokenForms {
+		if body != "" {
+			breakOne("form "+why, func(b *made) { b.body = body })
+		}
+	}
+	if m.body != "" && c.brokenForms == nil {
 		if !c.anyType {
 			breakOne("media type", func(b *made) { b.kind = "application/x-zz" })
 		}
@@ -253,6 +260,18 @@ func (c *caller) body(m *made, op, bodyParam *document.Node) *document.Node {
 	case op.Get("requestBody") != nil:
 		rb := c.deref(op.Get("requestBody"))
 		media := rb.Get("content").Get("application/json")
+		if form := rb.Get("content").Get("application/x-www-form-urlencoded"); media == nil && form != nil && m.method != "GET" && m.method != "DELETE" {
+			body, broken, ok := c.formBody(form)
+			if !ok {
+				c.fail = "form"
+				if !rb.Get("required").True() {
+					c.fail = ""
+				}
+				return nil
+			}
+			m.kind, m.body, c.brokenForms = "application/x-www-form-urlencoded", body, broken
+			return nil
+		}
 		if media == nil {
 			if rb.Get("required").True() {
 				c.fail = "no JSON"

@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -62,7 +63,6 @@ type judge struct {
 	pairs      []pair
 	cookieJar  []pair
 	jarRead    bool
-	values     [][]byte
 	in         jsonschema.Instance
 	fields     []pair
 	tree       []entry
@@ -386,11 +386,17 @@ func (j *judge) cookies() []pair {
 	return j.cookieJar
 }
 
-// clip cuts what a client sent for a message.
+// clip shows what a client sent, if it is short plain text; else it says what
+// it is, for a part of a secret would not be known for one.
 func clip(s []byte) string {
-	const most = 64
-	if len(s) > most {
-		return strings.ToValidUTF8(string(s[:most]), "\ufffd") + "..."
+	const most = 100
+	for _, c := range s {
+		if c < ' ' || c > '~' {
+			return "text of " + strconv.Itoa(len(s)) + " bytes"
+		}
 	}
-	return strings.ToValidUTF8(string(s), "\ufffd")
+	if len(s) > most {
+		return "text of " + strconv.Itoa(len(s)) + " bytes"
+	}
+	return string(s)
 }
