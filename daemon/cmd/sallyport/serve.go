@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -131,12 +132,26 @@ func start(path string, log *slog.Logger) (*server, error) {
 	return s, nil
 }
 
-// inherited are the sockets that systemd hands over, by the names of its unit.
+// inherited are the sockets that systemd hands over, by what they are for. One
+// socket unit may hold several, so their addresses tell: door.sock, control.sock
+// and access.sock by name, anything on TCP is for the metrics.
 func inherited() (map[string][]*os.File, error) {
-	files := activation.Files(true)
 	byName := map[string][]*os.File{}
-	for _, f := range files {
-		byName[f.Name()] = append(byName[f.Name()], f)
+	for _, f := range activation.Files(true) {
+		address, err := unix.Getsockname(int(f.Fd()))
+		if err != nil {
+			return nil, fmt.Errorf("take a socket from systemd (%s): %w", f.Name(), err)
+		}
+		name := "metrics"
+		if u, ok := address.(*unix.SockaddrUnix); ok {
+			name = strings.TrimSuffix(filepath.Base(u.Name), ".sock")
+		}
+		switch name {
+		case "door", "control", "access", "metrics":
+			byName[name] = append(byName[name], f)
+		default:
+			return nil, fmt.Errorf("systemd handed over a socket that is none of door.sock, control.sock, access.sock and a TCP listener: %s", name)
+		}
 	}
 	return byName, nil
 }
@@ -179,7 +194,7 @@ func (s *server) openDoor(sockets map[string][]*os.File) error {
 
 // heldFile is where verdicts wait between two daemons.
 func (s *server) heldFile() string {
-	return filepath.Join(filepath.Dir(s.loaded.Server.Door), "held")
+	return filepath.Join(s.loaded.Server.StateDir, "held")
 }
 
 func (s *server) takeOver() {
