@@ -58,3 +58,7 @@ bench: build ## what the doors and the checks cost, side by side in one run
 	$(GO) build -trimpath -o build/doorfloor ./daemon/cmd/doorfloor
 	scripts/bench-doors.sh
 	$(GO) test -run '^$$' -bench . -benchmem ./daemon/...
+
+.PHONY: packages
+packages: ## deb and rpm for amd64 and arm64, SHA256SUMS and a bill of materials, in dist/
+	VERSION=$(VERSION) scripts/packages.sh

@@ -30,6 +30,7 @@ func verbs() []*cobra.Command {
 		banVerb(),
 		unbanVerb(),
 		versionVerb(),
+		manVerb(),
 	}
 }
 
