@@ -7,7 +7,6 @@ version=${VERSION:-0.1.0}
 command -v checkmodule >/dev/null || scripts/need checkpolicy
 command -v semodule_package >/dev/null || scripts/need semodule-utils
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 1795478400)}
-export MTIME; MTIME=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 export CGO_ENABLED=0 TZ=UTC
 dist=${DIST:-dist}
 mkdir -p "$dist" build/tools
@@ -29,8 +28,10 @@ for arch in amd64 arm64; do
     checkmodule -M -m -o "$BUILD/sallyport.mod" packaging/selinux/sallyport.te >/dev/null
     semodule_package -o "$BUILD/sallyport.pp" -m "$BUILD/sallyport.mod"
     find "$BUILD" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-    build/tools/nfpm package -f packaging/nfpm.yaml -p deb -t "$dist/"
-    build/tools/nfpm package -f packaging/nfpm.yaml -p rpm -t "$dist/"
+    # nfpm itself fills in variables in few places only.
+    sed "s#\${ARCH}#$arch#; s#\${VERSION}#$version#; s#\${BUILD}#$BUILD#" packaging/nfpm.yaml >"$BUILD/nfpm.yaml"
+    build/tools/nfpm package -f "$BUILD/nfpm.yaml" -p deb -t "$dist/"
+    build/tools/nfpm package -f "$BUILD/nfpm.yaml" -p rpm -t "$dist/"
 done
 build/tools/cyclonedx-gomod app -json -noserial -licenses=false -main daemon/cmd/sallyport -output "$dist/sallyport-$version.cdx.json" . 2>/dev/null
 sed -i '/"timestamp":/d' "$dist/sallyport-$version.cdx.json"
