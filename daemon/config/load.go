@@ -181,17 +181,22 @@ func parent(name string) string {
 	return ""
 }
 
-// numbered finds the located path that equals name but for the numbers of
-// array entries, which the TOML library leaves out.
+// numbered finds the located path that equals name, or else the longest start
+// of it (a key inside an inline table has no place of its own), but for the
+// numbers of array entries, which the TOML library leaves out.
 func (f *file) numbered(name string) string {
-	best := name
-	line := 1 << 30
-	for path, at := range f.at {
-		if at.line < line && unnumbered(path) == name {
-			best, line = path, at.line
+	for ; name != ""; name = parent(name) {
+		best, line := "", 1<<30
+		for path, at := range f.at {
+			if at.line < line && unnumbered(path) == name {
+				best, line = path, at.line
+			}
+		}
+		if best != "" {
+			return best
 		}
 	}
-	return best
+	return name
 }
 
 func unnumbered(path string) string {
