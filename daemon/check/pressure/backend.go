@@ -15,7 +15,7 @@ import (
 const (
 	learnFirst = 50
 	learnSlow  = 2000
-	floor      = time.Millisecond // below it differences in time mean nothing
+	floor      = 5 * time.Millisecond // below it differences in time mean nothing
 )
 
 // backend is what is known of one site's backend.

@@ -41,6 +41,8 @@ const (
 
 // Settings are the table [check.pressure].
 type Settings struct {
+	// Shed has requests refused under pressure. Without it pressure is measured alone.
+	Shed bool `toml:"shed"`
 	// SlowFactor is how many times slower than normal answers are on average
 	// when the backend suffers.
 	SlowFactor float64 `toml:"slow_factor"`
@@ -138,7 +140,10 @@ func (c *Check) Judge(v *check.Visit) {
 	b.begin(v.Now, c)
 	c.m.own.look(v.Now, c)
 	level, own := b.level(), c.m.own.level()
-	share := shed(v.Priority, max(level, own))
+	share := 0.0
+	if c.s.Shed {
+		share = shed(v.Priority, max(level, own))
+	}
 	if share == 0 {
 		b.started.Add(1)
 		return

@@ -18,6 +18,7 @@ var start = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 func newCheck(t *testing.T, change func(*Settings)) *Check {
 	t.Helper()
 	s := Defaults()
+	s.Shed = true
 	s.CPUShare = 0 // the machine under test has its own load
 	if change != nil {
 		change(&s)
@@ -128,6 +129,16 @@ func TestABackendThatAnswersNothingIsNoticed(t *testing.T) {
 	}
 	if level, _ := c.Level("s"); level < 0.3 {
 		t.Errorf("level %v", level)
+	}
+}
+
+func TestNothingIsShedUnlessAskedFor(t *testing.T) {
+	c := newCheck(t, func(s *Settings) { s.Shed = false })
+	now := start
+	c.run(&now, 30*time.Second, 20*time.Millisecond, 200)
+	c.run(&now, 10*time.Second, 300*time.Millisecond, 200)
+	if level, _ := c.Level("s"); level < 0.9 || c.letIn("low", now) != nil {
+		t.Errorf("level %v, low let in: %v", level, c.letIn("low", now) == nil)
 	}
 }
 

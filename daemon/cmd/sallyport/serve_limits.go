@@ -22,7 +22,7 @@ func limitsOf(loaded *config.Loaded) (out []*limit.Check) {
 func (s *server) shareLimits(loaded *config.Loaded) {
 	for _, c := range loaded.Policy.Checks {
 		if p, ok := c.(*pressure.Check); ok {
-			p.WatchHeld(func() float64 { return float64(s.door.Held()) / float64(s.loaded.Server.MaxHeld) })
+			p.WatchHeld(func() float64 { return float64(s.door.Held()) / float64(loaded.Server.MaxHeld) })
 		}
 	}
 	for _, l := range limitsOf(loaded) {
