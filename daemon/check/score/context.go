@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -35,7 +36,9 @@ type context struct {
 	settings *ContextSettings
 	path     string // empty offline
 
-	book *profile.Book
+	book atomic.Pointer[profile.Book]
+
+	writing sync.Mutex // held from taking the book to replacing the file
 
 	mu     sync.Mutex
 	saving bool
@@ -59,18 +62,17 @@ func openContext(s *ContextSettings, env check.Env) (*context, error) {
 		c.path = filepath.Join(env.StateDir, stateFile)
 	}
 	if old, ok := env.Old.(*Check); ok && old.context != nil {
-		c.book, c.saved, c.next = old.context.book, old.context.saved, old.context.next
+		c.book.Store(old.context.book.Load())
 		if same := old.context.settings; same.MaxEndpoints == s.MaxEndpoints && same.MinClients == s.MinClients && same.NormalShare == s.NormalShare {
 			return c, nil
 		}
-		data, err := c.book.Export()
+		data, err := c.book.Load().Export()
 		if err != nil {
 			return nil, err
 		}
-		c.book, err = profile.Import(data, s.options(0))
-		return c, err
+		return c, c.take(data)
 	}
-	c.book = profile.New(s.options(randomSeed()))
+	c.book.Store(profile.New(s.options(randomSeed())))
 	if c.path == "" {
 		return c, nil
 	}
@@ -79,14 +81,22 @@ func openContext(s *ContextSettings, env check.Env) (*context, error) {
 		return c, nil
 	}
 	if err == nil {
-		var b *profile.Book
-		if b, err = profile.Import(data, s.options(0)); err == nil {
-			c.book = b
+		if err = c.take(data); err == nil {
 			return c, nil
 		}
 	}
 	c.say(fmt.Sprintf("the learned context starts afresh: %v", err))
 	return c, nil
+}
+
+// take puts what Export once gave in place of what was learned.
+func (c *context) take(data []byte) error {
+	b, err := profile.Import(data, c.settings.options(0))
+	if err != nil {
+		return err
+	}
+	c.book.Store(b)
+	return nil
 }
 
 func (c *context) say(message string) {
@@ -180,9 +190,10 @@ func (c *context) judge(v *check.Visit, m *model.Model, s *scratch) {
 		seen.Evidence, seen.Logit, seen.Keep = x.evidence[from:len(x.evidence):len(x.evidence)], u.hit.Logit, u.hit.Floor != ""
 	}
 	x.template = endpoint.AppendTemplate(x.template[:0], v.Request.Path())
-	c.book.Judge(profile.Visit{
+	book := c.book.Load()
+	book.Judge(profile.Visit{
 		Site: v.Site, Method: v.Request.Method, Template: x.template,
-		Client: endpoint.Client(v.Request.Client.Addr(), c.book.Seed()), Now: v.Now,
+		Client: endpoint.Client(v.Request.Client.Addr(), book.Seed()), Now: v.Now,
 		Reputation: v.Request.Source.Reputation, Teach: v.Request.Source.Reputation < c.settings.TeachReputation && !v.Request.Source.Banned,
 	}, x.seen)
 	for i := range s.suspects {
@@ -224,12 +235,12 @@ func (c *context) saveSoon(now time.Time) {
 	if c.next.IsZero() {
 		c.next = now.Add(time.Duration(c.settings.SaveSeconds) * time.Second)
 	}
-	if c.saving || now.Before(c.next) || c.book.Changed.Load() == c.saved {
+	if c.saving || now.Before(c.next) || c.book.Load().Changed.Load() == c.saved {
 		return
 	}
 	c.saving, c.next = true, now.Add(time.Duration(c.settings.SaveSeconds)*time.Second)
 	go func() {
-		changed := c.book.Changed.Load()
+		changed := c.book.Load().Changed.Load()
 		err := c.save()
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -243,15 +254,17 @@ func (c *context) saveSoon(now time.Time) {
 }
 
 func (c *context) save() error {
-	data, err := c.book.Export()
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	data, err := c.book.Load().Export()
 	if err != nil {
 		return err
 	}
 	return safefile.Write(c.path, data)
 }
 
-// Close writes what was learned since the last save.
-func (c *Check) Close() error {
+// Save writes what was learned to the state file.
+func (c *Check) Save() error {
 	if c.context == nil || c.context.path == "" {
 		return nil
 	}

@@ -134,7 +134,7 @@ func TestAWeekOfContextEndsFalseAlarmsAndKeepsAttacksOut(t *testing.T) {
 func TestAStatelessVisitTeachesNothing(t *testing.T) {
 	c := testCheck(t)
 	newWeek(t).run(c, 0, 1, true)
-	if shown := c.context.book.Show(); len(shown) != 0 {
+	if shown := c.context.book.Load().Show(); len(shown) != 0 {
 		t.Fatalf("learned %v", shown)
 	}
 }
@@ -147,14 +147,14 @@ func TestContextSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	newWeek(t).run(first.(*Check), 0, 1, false)
-	if err := first.(*Check).Close(); err != nil {
+	if err := first.(*Check).Save(); err != nil {
 		t.Fatal(err)
 	}
 	second, err := New(Defaults(), env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, b := first.(*Check).context.book.Show(), second.(*Check).context.book.Show()
+	a, b := first.(*Check).context.book.Load().Show(), second.(*Check).context.book.Load().Show()
 	if len(a) == 0 || fmt.Sprint(a) != fmt.Sprint(b) {
 		t.Fatalf("kept %v\nread %v", a, b)
 	}

@@ -250,6 +250,8 @@ func oddUTF8(text []byte, i int) (r, n int) {
 			return -1, 3
 		case 0x98, 0x99:
 			return '\'', 3
+		case 0x9c, 0x9d:
+			return '"', 3
 		case 0xa8, 0xa9:
 			return '\n', 3
 		}
@@ -257,6 +259,10 @@ func oddUTF8(text []byte, i int) (r, n int) {
 		return -1, 2
 	case c == 0xc2 && len(s) >= 2 && s[1] == 0xa0:
 		return ' ', 2
+	case c == 0xc2 && len(s) >= 3 && s[1] == 0xbc && (s[2] == '/' || byteClass[s[2]] == classLower || byteClass[s[2]] == classUpper):
+		return '<', 2 // < with its eighth bit set, read as Latin-1
+	case c == 0xc2 && len(s) >= 2 && s[1] == 0xbe && i > 0 && text[i-1] < 0x80:
+		return '>', 2
 	}
 	return 0, 0
 }
