@@ -11,6 +11,7 @@
 //	control.HandleMetrics(srv, metrics)           // /metrics
 //	control.HandleStatus(srv, source)             // /status
 //	control.HandleMode(srv, setter, recorder)     // /mode
+//	control.HandleEvents(srv, reader, tail)       // /events
 //	err := srv.Start()                            // and srv.Close(ctx) at the end
 //
 // Every answer of a handler written here is JSON, an error {"error": "..."}
@@ -65,11 +66,12 @@ type Server struct {
 	mux      *http.ServeMux
 	http     *http.Server
 	listener net.Listener
+	closing  chan struct{} // closed first by Close: who follows must leave
 }
 
 // NewServer makes a server that answers nothing yet.
 func NewServer(s Settings) *Server {
-	srv := &Server{settings: s, mux: http.NewServeMux()}
+	srv := &Server{settings: s, mux: http.NewServeMux(), closing: make(chan struct{})}
 	srv.http = newHTTP(srv.mux)
 	return srv
 }
@@ -109,13 +111,15 @@ func (s *Server) serve(l net.Listener) {
 }
 
 // Close stops taking requests and waits for those under way until ctx ends.
+// It is called once.
 func (s *Server) Close(ctx context.Context) error {
 	if s.listener == nil {
 		return nil
 	}
+	close(s.closing)
 	err := s.http.Shutdown(ctx)
 	if err != nil {
-		_ = s.http.Close() // a follower never ends by itself
+		_ = s.http.Close()
 	}
 	if s.settings.Socket != "" {
 		_ = os.Remove(s.settings.Socket)

@@ -70,6 +70,7 @@ type server struct {
 	metrics   *control.Metrics
 	control   *control.Server
 	records   records
+	outcomes  *outcomes
 	sources   *reputation.Book
 	applied   atomic.Int64 // unix nanoseconds
 	change    atomic.Pointer[control.ModeChange]
@@ -100,6 +101,9 @@ func start(path string, log *slog.Logger) (*server, error) {
 	if err := s.openRecords(); err != nil {
 		return nil, err
 	}
+	if err := s.openOutcomes(sockets); err != nil {
+		return nil, err
+	}
 	state := keyed.New(settings.MaxKeys, seed())
 	if s.sources, err = reputation.New(loaded.Reputation, reputation.Options{
 		State: state, StateFile: filepath.Join(settings.StateDir, "reputation"), Dir: loaded.Dir(), Event: s.records.note(event.KindState, "reputation"),
@@ -109,7 +113,7 @@ func start(path string, log *slog.Logger) (*server, error) {
 	s.sources.Start()
 	s.shareLimits(loaded)
 	s.inspector = inspect.New(loaded.Policy, inspect.Options{
-		State: state, Sources: s.sources, Recorder: s.records.Recorder, Meter: meter{s.metrics},
+		State: state, Sources: s.sources, Recorder: s.outcomes, Meter: meter{s.metrics},
 		HeadBudget: time.Duration(settings.EnterTimeoutMS) * time.Millisecond * 6 / 10,
 		BodyBudget: time.Duration(settings.LeaveTimeoutMS) * time.Millisecond * 6 / 10,
 		GuardBan:   time.Duration(settings.GuardBanSeconds) * time.Second,
@@ -123,6 +127,7 @@ func start(path string, log *slog.Logger) (*server, error) {
 		MaxHeadBytes:   settings.MaxHeadBytes,
 	})
 	s.takeOver()
+	s.beginOutcomes()
 	if err := s.openDoor(sockets); err != nil {
 		return nil, err
 	}
@@ -324,6 +329,7 @@ func (s *server) stop(sig os.Signal) error {
 		s.log.Warn("reputation and bans could not be saved", "error", err)
 	}
 	s.saveChecks()
+	s.closeOutcomes()
 	s.closeRecords(ctx)
 	return err
 }

@@ -143,6 +143,7 @@ func (s *server) openControl(sockets map[string][]*os.File) error {
 	control.HandleHealth(s.control, s.health)
 	control.HandleMode(s.control, modes{s}, s.records.Recorder)
 	control.HandleStatus(s.control, s.status, s.metrics.Status, s.health.Status, s.records.status)
+	control.HandleEvents(s.control, s.records.Reader, s.records.Tail)
 	s.sources.Handle(s.control, control.Caller, s.records.note(event.KindAudit, "sources"))
 	s.control.Handle("GET /limits", limit.Handler(func() []*limit.Check { return limitsOf(s.parts.Load()) }))
 	s.handleChecks()
