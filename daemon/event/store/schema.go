@@ -56,11 +56,11 @@ func connect(path string, readOnly bool, more ...string) (*sql.DB, error) {
 	if readOnly {
 		q.Add("mode", "ro")
 		q.Add("_pragma", "query_only(1)")
-		q.Add("_pragma", "cache_size(-65536)")
+		q.Add("_pragma", "cache_size(-8192)")
 	} else {
 		q.Add("_pragma", "synchronous(NORMAL)")
 		q.Add("_pragma", "journal_size_limit(16777216)")
-		q.Add("_pragma", "cache_size(-32768)")
+		q.Add("_pragma", "cache_size(-4096)")
 		q.Add("_pragma", "temp_store(MEMORY)")
 	}
 	for i := 0; i+1 < len(more); i += 2 {
