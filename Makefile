@@ -62,6 +62,7 @@ bench: build ## what the doors and the checks cost, side by side in one run
 .PHONY: packages
 packages: ## deb and rpm for amd64 and arm64, SHA256SUMS and a bill of materials, in dist/
 	VERSION=$(VERSION) scripts/packages.sh
+
 .PHONY: soak-events
 soak-events: ## 1,000,000 stored events: the size of the file and the time of each search
 	SALLYPORT_SOAK=1 $(GO) test -count=1 -timeout 60m -v -run Million ./daemon/event/store
