@@ -35,6 +35,11 @@ test-tools:
 test-race: test-tools ## every test under the race detector
 	CGO_ENABLED=1 $(GO) test -race -short ./daemon/...
 
+.PHONY: backends
+backends: ## what Go, Python, Flask, Node and PHP read of hostile requests, against what Sallyport reads
+	@scripts/need python3 python3-flask nodejs php-cli
+	SALLYPORT_BACKENDS=1 $(GO) test -count=1 -v -run Backends ./daemon/check/protocol
+
 .PHONY: schema-fixtures
 schema-fixtures: ## large public API documents and the official JSON Schema suite, for the schema tests
 	daemon/check/schema/fixtures.sh .cache/fixtures

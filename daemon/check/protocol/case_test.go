@@ -22,9 +22,14 @@ type findingCase struct {
 // cases reads the cases; testdata/README.md tells their form.
 func cases(t testing.TB) (out []findingCase) {
 	t.Helper()
-	files, err := filepath.Glob("testdata/*.txt")
+	return casesOf(t, "testdata/*.txt")
+}
+
+func casesOf(t testing.TB, pattern string) (out []findingCase) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
+		t.Fatalf("no cases at %s: %v", pattern, err)
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)

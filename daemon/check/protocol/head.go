@@ -98,6 +98,8 @@ func (l *look) path() {
 			i = l.pathEscape(p, i)
 		case c == '/' && i+1 < len(p) && (p[i+1] == '.' || p[i+1] == '%'):
 			l.segment(p, p[i+1:])
+		case c == '/' && i+1 < len(p) && p[i+1] == '/' && (i == 0 || p[i-1] != ':'):
+			l.find(doubleSlash, "path", p)
 		case c < 0x20 && c != 0 || c == 0x7f:
 			l.find(controlPath, "path", p)
 		}

@@ -40,6 +40,9 @@ func (l *look) headers() {
 			l.find(headerTwice, "header:"+name, nil)
 		}
 	}
+	if r.CountHeader("cookie") > 1 {
+		l.find(cookieHeaders, "header:cookie", nil)
+	}
 	l.host()
 	l.framing()
 }

@@ -32,6 +32,7 @@ const (
 	dotsParam
 	backslashPath
 	encodedSlash
+	doubleSlash
 	twiceEncodedPath
 	uriForm
 	absoluteURI
@@ -63,6 +64,7 @@ const (
 	paramMany
 	cookieTwice
 	cookieSyntax
+	cookieHeaders
 	encodingUnknown
 	encodingBroken
 	encodingStacked
@@ -123,6 +125,7 @@ var kinds = [numIDs]kind{
 	dotsParam:        {"dot_segment_parameter", check.High, "a dot segment of the path carries a parameter (/..;/)", "Servers that strip path parameters (Tomcat, Jetty) see a dot segment, a proxy in front does not."},
 	backslashPath:    {"backslash_in_path", check.Medium, "a backslash in the path", "Windows servers take it for a slash, NGINX does not. Browsers turn it into a slash before they send."},
 	encodedSlash:     {"encoded_slash", check.Info, "an encoded slash in the path", "Some backends split there, some do not, so that rules by path can miss. APIs with names in paths send it."},
+	doubleSlash:      {"doubled_slash", check.Info, "the path has doubled slashes", "NGINX merges them for its rules, most backends do not. Joined base URLs look like that."},
 	twiceEncodedPath: {"double_encoded_path", check.Low, "the path is percent-encoded twice", "A backend that decodes again sees another path than the proxy. A few applications encode titles twice."},
 	uriForm:          {"uri_form", check.Low, "the request target is neither a path nor an absolute URI", "RFC 9112 section 3.2 knows no other for this method; servers guess."},
 	absoluteURI:      {"absolute_uri", check.Info, "the request target is an absolute URI", "Clients send it to proxies. A backend that trusts it instead of Host, or the other way, serves another site."},
@@ -152,10 +155,11 @@ var kinds = [numIDs]kind{
 	rangeMany:       {"range_many", check.Medium, "more byte ranges than a player asks for", "Each range costs the server a part of the answer (CVE-2011-3192)."},
 	expectOdd:       {"expect_unknown", check.Low, "an Expect other than 100-continue", "RFC 9110 section 10.1.1 knows no other; some servers reflect it."},
 
-	paramTwice:   {"parameter_twice", check.Info, "a parameter comes twice", "PHP takes the last, Java the first, ASP joins them: an attack in two halves. Lists in queries look like that."},
-	paramMany:    {"parameters_many", check.Medium, "more parameters than are told apart", "Frameworks stop at a bound of their own (PHP at 1000). The rest was inspected as one value."},
-	cookieTwice:  {"cookie_twice", check.Info, "a cookie comes twice", "The first counts for some, the last for others. Cookies of a domain and its parent look like that."},
-	cookieSyntax: {"cookie_syntax", check.Info, "text between cookies that is none", "Parsers drop it, or take it for part of the cookie before."},
+	paramTwice:    {"parameter_twice", check.Info, "a parameter comes twice", "PHP takes the last, Java the first, ASP joins them: an attack in two halves. Lists in queries look like that."},
+	paramMany:     {"parameters_many", check.Medium, "more parameters than are told apart", "Frameworks stop at a bound of their own (PHP at 1000). The rest was inspected as one value."},
+	cookieTwice:   {"cookie_twice", check.Info, "a cookie comes twice", "The first counts for some, the last for others. Cookies of a domain and its parent look like that."},
+	cookieHeaders: {"cookie_headers", check.Info, "more than one Cookie header", "Some backends join them with commas, so that a cookie's value goes on in the next. HTTP/2 splits them in good faith, and NGINX joins those again."},
+	cookieSyntax:  {"cookie_syntax", check.Info, "text between cookies that is none", "Parsers drop it, or take it for part of the cookie before."},
 
 	encodingUnknown: {"encoding_unknown", check.Medium, "a Content-Encoding that nobody knows", "The body was inspected as sent; a backend may undo what was not undone here."},
 	encodingBroken:  {"encoding_broken", check.Medium, "the body is not what its Content-Encoding says", "Backends that ignore the header, or that are lenient, see another body."},
