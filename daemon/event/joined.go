@@ -43,8 +43,17 @@ func (j *Joined) Record(e *Event) {
 	}
 }
 
-// Ended takes a finished request from the access log.
-func (j *Joined) Ended(o *outcome.Outcome) { j.join.Finished(o, time.Now()) }
+// Ended takes a finished request from the access log. One that a backend
+// answered was not denied, so observers hear of it at once: limits by status
+// let in as many more as are under way meanwhile.
+func (j *Joined) Ended(o *outcome.Outcome) {
+	if answered(o) && j.tell != nil {
+		j.tell(o)
+	}
+	j.join.Finished(o, time.Now())
+}
+
+func answered(o *outcome.Outcome) bool { return o.UpstreamAddr != "" }
 
 func (j *Joined) tick() {
 	defer close(j.done)
@@ -62,7 +71,7 @@ func (j *Joined) tick() {
 }
 
 func (j *Joined) ended(o *outcome.Outcome, expected bool) {
-	if j.tell != nil {
+	if j.tell != nil && !answered(o) {
 		j.tell(o)
 	}
 	if o.FailedOpen {
