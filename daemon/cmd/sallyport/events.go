@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	defaultStore = "/var/lib/sallyport/events.db"
-	storeEnv     = "SALLYPORT_STORE"
+	defaultEventStore = "/var/lib/sallyport/events.db"
+	storeEnv          = "SALLYPORT_STORE"
 )
 
 // eventQuery finds events: it asks the running daemon, and reads the store's
@@ -39,7 +39,7 @@ type eventQuery struct {
 func (q *eventQuery) flags(c *cobra.Command) {
 	def := os.Getenv(storeEnv)
 	if def == "" {
-		def = defaultStore
+		def = defaultEventStore
 	}
 	socket := os.Getenv(control.SocketEnv)
 	if socket == "" {
