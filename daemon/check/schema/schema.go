@@ -125,16 +125,24 @@ func newAPI(s API, env check.Env, key string) (*api, error) {
 	if err != nil {
 		return nil, wrong("file", err)
 	}
-	for i, w := range a.Warnings {
-		if env.Warn == nil || i == 20 {
-			break
-		}
-		env.Warn(w.String())
-	}
-	if n := len(a.Warnings) - 20; n > 0 && env.Warn != nil {
-		env.Warn(fmt.Sprintf("%s: %d flaws more; `sallyport inspect --openapi` shows them all", s.File, n))
-	}
+	a.tell(env.Warn, s.everyFlaw)
 	return a, nil
+}
+
+// toldFlaws is how many flaws of a document a configuration's warnings name.
+const toldFlaws = 20
+
+func (a *api) tell(warn func(string), all bool) {
+	if warn == nil {
+		return
+	}
+	for i, w := range a.Warnings {
+		if i == toldFlaws && !all {
+			warn(fmt.Sprintf("%s: %d flaws more: sallyport inspect --openapi tells all", a.API.Name, len(a.Warnings)-i))
+			return
+		}
+		warn(w.String())
+	}
 }
 
 func parseMode(s string) (mode, error) {

@@ -51,6 +51,8 @@ type API struct {
 	// EncodedDelimiters splits arrays at %2C too; OpenAPI 3 splits at the bare
 	// comma alone.
 	EncodedDelimiters bool `toml:"encoded_delimiters"`
+
+	everyFlaw bool // tell of all flaws, not of the first
 }
 
 // Route is a set of operations with a mode of their own.
@@ -134,5 +136,5 @@ func Defaults() Settings {
 // enforcing, its servers' hosts included: what `sallyport inspect --openapi`
 // judges by.
 func Document(file string) Settings {
-	return Settings{APIs: []API{{File: file, Mode: "enforce", MatchHost: true}}}
+	return Settings{APIs: []API{{File: file, Mode: "enforce", MatchHost: true, everyFlaw: true}}}
 }

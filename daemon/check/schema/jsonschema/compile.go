@@ -318,6 +318,15 @@ func (c *Compiler) arrays(s *Schema, n *document.Node, d Dialect) {
 func (c *Compiler) objects(s *Schema, n *document.Node, d Dialect) {
 	s.minProps, s.maxProps = c.size(n, "minProperties"), c.size(n, "maxProperties")
 	props := n.Get("properties")
+	if ref := props.Get("$ref"); ref.Str() != "" { // for all of them at once: not foreseen, but found
+		target, err := c.Set.Resolve(ref.Text, props, c.bases[n])
+		if err != nil {
+			c.flaw(props, "%v; no property is declared", err)
+		} else {
+			c.flaw(props, "properties is a reference, which is for schemas only; it is followed")
+		}
+		props = target
+	}
 	if props != nil && !props.IsObject() {
 		c.flaw(props, "properties is an object of schemas")
 	}

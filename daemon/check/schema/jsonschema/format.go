@@ -182,7 +182,31 @@ func isEmail(s []byte, wide bool) bool {
 	if wide {
 		return isIDNHostname(domain)
 	}
-	return isHostname(domain)
+	return isLDH(domain)
+}
+
+// isLDH is RFC 5321's Domain: labels of letters, digits and hyphens within.
+func isLDH(s []byte) bool {
+	label := 0
+	for i, c := range s {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+			label++
+		case c == '-':
+			if label == 0 || i+1 == len(s) || s[i+1] == '.' {
+				return false
+			}
+			label++
+		case c == '.' && label > 0 && i+1 < len(s):
+			label = 0
+		default:
+			return false
+		}
+		if label > 63 {
+			return false
+		}
+	}
+	return len(s) > 0 && len(s) <= 253
 }
 
 func localPart(s []byte, wide bool) bool {

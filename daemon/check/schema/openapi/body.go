@@ -57,6 +57,9 @@ func (j *judge) body() {
 			break
 		}
 	}
+	if len(b.media) == 0 { // a body of which nothing is said
+		return
+	}
 	essence, params := parseMediaType(string(header))
 	m := b.find(essence, params)
 	if m == nil {
@@ -95,6 +98,11 @@ func (b *body) find(essence string, params map[string]string) *media {
 			r = 2
 		case m.name == "*/*":
 			r = 1
+		case essence != "" && strings.Contains(m.name, "/*+"): // application/*+json
+			before, after, _ := strings.Cut(m.name, "*")
+			if strings.HasPrefix(essence, before) && strings.HasSuffix(essence, after) {
+				r = 2
+			}
 		}
 		if r > rank {
 			best, rank = m, r

@@ -190,11 +190,28 @@ func (l *loader) route(s server, template string, n *document.Node, ops map[stri
 			if values, ok := s.enums[pc.text]; ok {
 				p.enums = append(p.enums, serverEnum{len(p.names), values})
 			}
-			p.names = append(p.names, pc.text)
+			p.names = append(p.names, templateName(pc.text))
 		}
 		p.kinds += kind
 	}
 	l.api.router.root.add(segments, p)
+}
+
+// templateName is the parameter's name: some documents write {id:[0-9]+},
+// {+path} or {path*}.
+func templateName(s string) string {
+	s, _, _ = strings.Cut(s, ":")
+	return strings.Trim(s, "+*")
+}
+
+// inTemplate says that a template has the parameter.
+func inTemplate(template, name string) bool {
+	for _, p := range splitSegment(template) {
+		if p.param && (p.text == name || templateName(p.text) == name) {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *loader) operation(method, template string, n *document.Node, shared []*param) *operation {
@@ -234,7 +251,7 @@ func (l *loader) body(n *document.Node, method string) *body {
 		// ignored: it may be absent, and one that is there is judged.
 		b.required = false
 	}
-	content := n.Get("content")
+	content := l.deref(n.Get("content"))
 	for i, name := range contentKeys(content) {
 		b.media = append(b.media, l.media(name, content.Items[i]))
 	}
@@ -250,6 +267,10 @@ func contentKeys(n *document.Node) []string {
 
 func (l *loader) media(name string, n *document.Node) *media {
 	essence, params := parseMediaType(name)
+	if essence == "" {
+		l.warn(n, "%q is no media type; taken as */*", name)
+		essence = "*/*"
+	}
 	m := &media{name: essence, params: params, at: n.At(), schema: jsonschema.Anything()}
 	if n = l.deref(n); n == nil {
 		return m
@@ -257,7 +278,7 @@ func (l *loader) media(name string, n *document.Node) *media {
 	if s := n.Get("schema"); s != nil {
 		m.schema = l.schemas.Compile(s, l.dialect)
 	}
-	enc := n.Get("encoding")
+	enc := l.deref(n.Get("encoding"))
 	for i, name := range contentKeys(enc) {
 		if m.encodings == nil {
 			m.encodings = map[string]*encoding{}

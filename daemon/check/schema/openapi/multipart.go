@@ -74,6 +74,12 @@ func (j *judge) part(m *media, parts []part, i int) {
 			return true
 		})
 	}
+	if shape.Array && len(mine) == 1 && enc != nil && enc.styled && !enc.explode {
+		p := &param{in: "header", style: enc.style}
+		ways = append(ways, func() bool {
+			return j.keyed(name, func() bool { return j.buildArray(p, mine[0].content, p.separator()) })
+		})
+	}
 	if (shape.Array || shape.Object) && len(mine) == 1 {
 		ways = append(ways, func() bool { return j.in.Parse(name, mine[0].content) == nil })
 	}

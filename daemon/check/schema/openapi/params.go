@@ -10,6 +10,9 @@ import (
 // params reads a list of parameters; those of Swagger 2.0's bodies are left
 // to swaggerBody.
 func (l *loader) params(n *document.Node, template string) (out []*param) {
+	if n.Get("$ref") != nil {
+		n = l.deref(n)
+	}
 	for _, item := range n.List() {
 		pn := l.deref(item)
 		if !pn.IsObject() {
@@ -30,7 +33,7 @@ func (l *loader) param(n *document.Node, template string) *param {
 	switch p.in {
 	case "path":
 		p.required = true
-		if !strings.Contains(template, "{"+p.name+"}") {
+		if !inTemplate(template, p.name) {
 			l.warn(n, "parameter %q is in the path, but %s has no {%s}; it is left out", p.name, template, p.name)
 			return nil
 		}
@@ -92,7 +95,7 @@ func (l *loader) paramValue(p *param, n *document.Node) *param {
 
 func (l *loader) paramSchema(p *param, n *document.Node) {
 	p.schema = jsonschema.Anything()
-	if c := n.Get("content"); c.IsObject() && len(c.Keys) > 0 {
+	if c := l.deref(n.Get("content")); c.IsObject() && len(c.Keys) > 0 {
 		p.content, _ = parseMediaType(c.Keys[0])
 		if m := l.deref(c.Items[0]); m.Get("schema") != nil {
 			p.schema = l.schemas.Compile(m.Get("schema"), l.dialect)

@@ -16,7 +16,7 @@ type credential struct {
 }
 
 func (l *loader) securitySchemes() {
-	n := l.root.Get("components").Get("securitySchemes")
+	n := l.deref(l.deref(l.root.Get("components")).Get("securitySchemes"))
 	if l.swagger() {
 		n = l.root.Get("securityDefinitions")
 	}
