@@ -74,6 +74,7 @@ func modelTrainVerb() *cobra.Command {
 func modelEvaluateVerb() *cobra.Command {
 	var data []string
 	var file, scores string
+	var verdicts []string
 	var worst int
 	c := &cobra.Command{
 		Use:   "evaluate --data FILE...",
@@ -88,6 +89,11 @@ func modelEvaluateVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(verdicts) > 0 {
+				if err := rep.Join(verdicts); err != nil {
+					return err
+				}
+			}
 			if scores != "" {
 				if err := writeScores(scores, rep); err != nil {
 					return err
@@ -99,6 +105,7 @@ func modelEvaluateVerb() *cobra.Command {
 	f := c.Flags()
 	f.StringSliceVar(&data, "data", nil, "files of labelled requests, JSON lines, plain or gzipped")
 	f.StringVar(&file, "model", "", "the model file; without it the embedded one")
+	f.StringSliceVar(&verdicts, "verdicts", nil, "what \"sallyport inspect\" wrote for the same files in the same order, to add all checks together")
 	f.StringVar(&scores, "scores", "", "a file to write every request's score to, as JSON lines")
 	f.IntVar(&worst, "worst", 20, "how many of the worst errors to list")
 	return c

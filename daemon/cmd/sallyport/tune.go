@@ -12,9 +12,6 @@ import (
 	"github.com/sallyport/sallyport/daemon/event/store"
 )
 
-// defaultStore is where the daemon keeps its events unless told otherwise.
-const defaultStore = "/var/lib/sallyport/events.db"
-
 func tuneVerb() *cobra.Command {
 	o := tune.Defaults()
 	var path string

@@ -2,6 +2,7 @@ package train
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -21,6 +22,8 @@ type Judged struct {
 	Floor             string
 	As                model.Class // what class it was taken for
 	Where, Text       string
+	// Denied is what all checks together said, where that is known.
+	Denied bool
 }
 
 // Report is a model measured on data.
@@ -28,6 +31,8 @@ type Report struct {
 	All []Judged
 	// Cut is the logit at the deny threshold.
 	Cut float64
+	// Together says that Judged.Denied is known.
+	Together bool
 }
 
 // Judge scores every sample of the files.
@@ -46,6 +51,37 @@ func Judge(m *model.Model, files []string) (*Report, error) {
 	return rep, nil
 }
 
+// Join takes in the verdicts that "sallyport inspect" wrote for the same files
+// in the same order.
+func (r *Report) Join(files []string) error {
+	i := 0
+	for _, path := range files {
+		err := lines(path, func(line []byte) error {
+			var v struct {
+				ID      string `json:"id"`
+				Verdict string `json:"verdict"`
+			}
+			if err := json.Unmarshal(line, &v); err != nil {
+				return fmt.Errorf("not a verdict in JSON: %w", err)
+			}
+			if i >= len(r.All) || r.All[i].ID != v.ID {
+				return fmt.Errorf("the verdict of %q does not follow the data's order", v.ID)
+			}
+			r.All[i].Denied = v.Verdict == "deny"
+			i++
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if i != len(r.All) {
+		return fmt.Errorf("%d verdicts for %d requests", i, len(r.All))
+	}
+	r.Together = true
+	return nil
+}
+
 func judge(m *model.Model, scratch *model.Scratch, s *Sample) Judged {
 	j := Judged{ID: s.ID, Source: s.Source, Class: s.Class, Malicious: s.Malicious, Logit: -30}
 	score.Values(s.Request, check.Head|check.Body, func(v *request.Value, text []byte) {
@@ -62,14 +98,17 @@ func judge(m *model.Model, scratch *model.Scratch, s *Sample) Judged {
 
 // Group is a row of the report.
 type Group struct {
-	Name     string  `json:"name"`
-	Hostile  int     `json:"hostile"`
-	Found    int     `json:"found"`
-	Benign   int     `json:"benign"`
-	Alarms   int     `json:"alarms"`
-	Detected float64 `json:"detected"` // share of hostile requests found
-	False    float64 `json:"false"`    // share of benign requests denied
-	Balanced float64 `json:"balanced"` // mean of Detected and 1-False
+	Name    string `json:"name"`
+	Hostile int    `json:"hostile"`
+	Found   int    `json:"found"`
+	Benign  int    `json:"benign"`
+	Alarms  int    `json:"alarms"`
+	// AllFound and AllAlarms are the same with all checks together.
+	AllFound  int     `json:"all_found"`
+	AllAlarms int     `json:"all_alarms"`
+	Detected  float64 `json:"detected"` // share of hostile requests found
+	False     float64 `json:"false"`    // share of benign requests denied
+	Balanced  float64 `json:"balanced"` // mean of Detected and 1-False
 }
 
 // Groups sums the report up by key, "all" first, at a score.
@@ -82,6 +121,11 @@ func (r *Report) Groups(threshold float32, key func(*Judged) string) []Group {
 			by[name] = g
 		}
 		hit := j.Score >= threshold
+		if j.Denied && j.Malicious {
+			g.AllFound++
+		} else if j.Denied {
+			g.AllAlarms++
+		}
 		switch {
 		case j.Malicious && hit:
 			g.Hostile++
@@ -212,7 +256,10 @@ func (r *Report) Worst(n int) (alarms, misses []Judged) {
 // Write prints the report as text.
 func (r *Report) Write(w io.Writer, m *model.Model, threshold float32, worst int) error {
 	p := &printer{w: w}
-	p.f("%-34s %8s %8s %9s %8s %8s %9s %9s\n", "", "hostile", "found", "detected", "benign", "denied", "false", "balanced")
+	p.f("%-34s %8s %8s %9s %8s %8s %9s %9s", "", "hostile", "found", "detected", "benign", "denied", "false", "balanced")
+	if r.Together {
+		p.f(" | %9s %8s %9s", "all find", "all deny", "false")
+	}
 	for _, by := range []struct {
 		name string
 		key  func(*Judged) string
@@ -221,10 +268,9 @@ func (r *Report) Write(w io.Writer, m *model.Model, threshold float32, worst int
 		{"source", func(j *Judged) string { return j.Source }},
 		{"class and source", func(j *Judged) string { return j.Class + " " + j.Source }},
 	} {
-		p.f("by %s, at score %.0f\n", by.name, threshold)
+		p.f("\nby %s, at score %.0f\n", by.name, threshold)
 		for _, g := range r.Groups(threshold, by.key) {
-			p.f("%-34s %8d %8d %9s %8d %8d %9s %9s\n", g.Name, g.Hostile, g.Found, percent(g.Detected, g.Hostile), g.Benign, g.Alarms,
-				percent(g.False, g.Benign), percent(g.Balanced, min(g.Benign, g.Hostile)))
+			p.group(&g, r.Together)
 		}
 	}
 	if roc := r.ROC(m, rocShares); roc != nil {
@@ -266,6 +312,17 @@ func (p *printer) f(format string, args ...any) {
 		_, p.err = fmt.Fprintf(p.w, format, args...)
 	}
 }
+
+func (p *printer) group(g *Group, together bool) {
+	p.f("%-34s %8d %8d %9s %8d %8d %9s %9s", g.Name, g.Hostile, g.Found, percent(g.Detected, g.Hostile), g.Benign, g.Alarms,
+		percent(g.False, g.Benign), percent(g.Balanced, min(g.Benign, g.Hostile)))
+	if together {
+		p.f(" | %9s %8d %9s", percent(share(g.AllFound, g.Hostile), g.Hostile), g.AllAlarms, percent(share(g.AllAlarms, g.Benign), g.Benign))
+	}
+	p.f("\n")
+}
+
+func share(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
 
 func (p *printer) judged(list []Judged) {
 	for _, j := range list {

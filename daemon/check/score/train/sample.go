@@ -45,6 +45,17 @@ const maxLine = 16 << 20
 
 // Read calls see with every sample of a file of JSON lines, plain or gzipped.
 func Read(path string, see func(*Sample) error) error {
+	return lines(path, func(line []byte) error {
+		s, err := decodeSample(line)
+		if err != nil {
+			return err
+		}
+		return see(s)
+	})
+}
+
+// lines calls see with every line of a file, plain or gzipped.
+func lines(path string, see func(line []byte) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("read samples: %w", err)
@@ -64,11 +75,7 @@ func Read(path string, see func(*Sample) error) error {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		s, err := decodeSample(lines.Bytes())
-		if err != nil {
-			return fmt.Errorf("%s:%d: %w", path, n, err)
-		}
-		if err := see(s); err != nil {
+		if err := see(lines.Bytes()); err != nil {
 			return fmt.Errorf("%s:%d: %w", path, n, err)
 		}
 	}
