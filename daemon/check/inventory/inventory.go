@@ -101,7 +101,8 @@ type Check struct {
 type kept struct {
 	book   *endpoint.Book[facts]
 	seed   uint64
-	saved  atomic.Int64 // when, in Unix nanoseconds
+	tap    atomic.Pointer[tap] // learns while somebody asked for it
+	saved  atomic.Int64        // when, in Unix nanoseconds
 	saving atomic.Bool
 	// failure is why the last save failed; nil or empty when it did not.
 	failure atomic.Pointer[string]
@@ -205,6 +206,9 @@ func (c *Check) Found(v *check.Visit, denied bool) {
 			c.note(v, template, &s)
 		}
 	}
+	if t := c.tap.Load(); t != nil {
+		t.found(v, denied)
+	}
 	c.now(v.Now)
 }
 
@@ -228,6 +232,9 @@ func (c *Check) Ended(o *outcome.Outcome, _ *keyed.Store) {
 	r := request.Get()
 	r.URI = []byte(o.URI)
 	template := endpoint.AppendTemplate(buf[:0], r.Path())
+	if t := c.tap.Load(); t != nil {
+		t.ended(o, r.Path())
+	}
 	r.Release()
 	e := c.book.Acquire(o.Site, method(o.Method), template, endpoint.Client(o.Client, c.seed), o.Time)
 	f := &e.Value
@@ -272,7 +279,10 @@ func (c *Check) now(at time.Time) {
 // ControlHandlers are what the control socket serves.
 func (c *Check) ControlHandlers() map[string]http.Handler {
 	return map[string]http.Handler{
-		"GET /endpoints": http.HandlerFunc(c.ServeEndpoints),
+		"GET /endpoints":   http.HandlerFunc(c.ServeEndpoints),
+		"POST /learn":      http.HandlerFunc(c.startLearning),
+		"GET /learn":       http.HandlerFunc(c.learned),
+		"POST /learn/stop": http.HandlerFunc(c.stopLearning),
 	}
 }
 

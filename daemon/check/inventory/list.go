@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"encoding/json"
 	"io"
 	"net/http"
 	"sort"
@@ -153,8 +152,7 @@ func bitNames(bits uint8, names []string) (out []string) {
 
 // ServeEndpoints answers GET /endpoints with a Listing; ?all=1 lists all.
 func (c *Check) ServeEndpoints(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(c.List(r.URL.Query().Get("all") != ""))
+	answer(w, c.List(r.URL.Query().Get("all") != ""))
 }
 
 // WriteMetrics writes the inventory in Prometheus' text format: the most

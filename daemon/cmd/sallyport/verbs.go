@@ -32,6 +32,7 @@ func verbs() []*cobra.Command {
 		modelVerb(),
 		tuneVerb(),
 		endpointsVerb(),
+		learnVerb(),
 		limitsVerb(),
 		sourcesVerb(),
 		banVerb(),

@@ -2,6 +2,7 @@ package learn
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sort"
 	"strconv"
@@ -24,6 +25,8 @@ type Operation struct {
 	// Params are its parameters, and the members of its bodies' outermost
 	// objects (In is "body").
 	Params []endpoint.Parameter `json:"parameters,omitempty"`
+	// ParamsUnknown says that nothing is known of them.
+	ParamsUnknown bool `json:"-"`
 
 	tree object
 }
@@ -34,12 +37,14 @@ type Result struct {
 	Operations []Operation
 	// LeftOut are operations of too few clients, the most used first, as
 	// "GET /x (2 clients)".
-	LeftOut  []string
+	LeftOut []string
+	// Rare are the operations that were left out, without parameters.
+	Rare     []Operation
 	document object
 }
 
-// maxLeftOut bounds Result.LeftOut.
-const maxLeftOut = 100
+// maxLeftOut bounds Result.LeftOut and Result.Rare.
+const maxLeftOut = 1000
 
 // found is an operation while the document is made.
 type found struct {
@@ -66,6 +71,7 @@ func (l *Learner) Result() (*Result, error) {
 		case n < need:
 			r.Summary.LeftOut++
 			if len(r.LeftOut) < maxLeftOut {
+				r.Rare = append(r.Rare, Operation{Method: f.method, Path: f.template, Calls: f.calls, Clients: n, First: f.first, Last: f.last})
 				r.LeftOut = append(r.LeftOut, fmt.Sprintf("%s %s (%d of %d clients)", f.method, f.template, n, st.Clients))
 			}
 		default:
@@ -264,9 +270,9 @@ var schemes = []struct {
 }
 
 // security are the credentials that calls carry; nil when enough clients
-// called without any.
+// called without any, or it is not known.
 func security(s *scope) list {
-	if s.crowd.of(s.crowd, func(w *witness) bool { return w.kinds&authNone != 0 }) >= s.need {
+	if s.crowd.of(s.crowd, func(w *witness) bool { return w.kinds&(authNone|authUnknown) != 0 }) >= s.need {
 		return nil
 	}
 	var out list
@@ -329,6 +335,45 @@ func sortedHosts(hosts map[string]*endpoint.Distinct, need int) (out []string) {
 	}
 	sort.Strings(out)
 	return out
+}
+
+// MarshalJSON is the whole result, for the control socket.
+func (r *Result) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Summary    Summary     `json:"summary"`
+		Operations []Operation `json:"operations"`
+		LeftOut    []string    `json:"left_out"`
+		Rare       []Operation `json:"rare"`
+		Document   object      `json:"document"`
+	}{r.Summary, r.Operations, r.LeftOut, r.Rare, r.document})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote; the document keeps its order.
+func (r *Result) UnmarshalJSON(b []byte) error {
+	var in struct {
+		Summary    Summary         `json:"summary"`
+		Operations []Operation     `json:"operations"`
+		LeftOut    []string        `json:"left_out"`
+		Rare       []Operation     `json:"rare"`
+		Document   json.RawMessage `json:"document"`
+	}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	*r = Result{Summary: in.Summary, Operations: in.Operations, LeftOut: in.LeftOut, Rare: in.Rare}
+	var n yaml.Node // JSON is YAML, and a node keeps the order of its members
+	if err := yaml.Unmarshal(in.Document, &n); err != nil {
+		return fmt.Errorf("read the learned document: %w", err)
+	}
+	if len(n.Content) != 1 {
+		return errors.New("read the learned document: nothing there")
+	}
+	v, err := tree(n.Content[0])
+	if err != nil {
+		return err
+	}
+	r.document, _ = v.(object)
+	return nil
 }
 
 // JSON is the document in JSON.

@@ -29,6 +29,7 @@ package learn
 import (
 	"bytes"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -104,6 +105,9 @@ type Call struct {
 	// Status is what the client was answered, 0 if it is not known.
 	Status int
 	Denied bool
+	// HeadUnknown says that the source does not tell headers, and so no
+	// credentials: a log.
+	HeadUnknown bool
 }
 
 // Summary counts what a Learner saw and left out.
@@ -204,7 +208,7 @@ func (l *Learner) Add(c Call) {
 	var buf [endpoint.MaxTemplate]byte
 	template := endpoint.AppendTemplate(buf[:0], r.Path())
 	e := l.book.Acquire("", r.Method, template, client, at)
-	l.learn(&e.Value, e.Template, r, c.Status, client)
+	l.learn(&e.Value, e.Template, &c, client)
 	e.Release()
 	switch {
 	case l.seen.Calls%foldInterval == 0:
@@ -233,9 +237,7 @@ func (l *Learner) Ended(method string, path []byte, status int, client uint64, a
 }
 
 // Client is the hash that Ended wants.
-func (l *Learner) Client(r *request.Request) uint64 {
-	return endpoint.Client(r.Client.Addr(), l.o.Seed)
-}
+func (l *Learner) Client(a netip.Addr) uint64 { return endpoint.Client(a, l.o.Seed) }
 
 func knownMethod(m string) bool {
 	return slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}, m)
@@ -263,16 +265,22 @@ const (
 	authBasic
 	authKey
 	authNone
+	authUnknown
 )
 
-func (l *Learner) learn(op *operation, template string, r *request.Request, status int, client uint64) {
+func (l *Learner) learn(op *operation, template string, c *Call, client uint64) {
+	r, status := c.Request, c.Status
 	if op.params == nil {
 		op.params = map[paramKey]*profile{}
 		op.statuses = map[int]*answer{}
 	}
 	if w := op.crowd.at(client); w != nil {
 		w.calls++
-		w.kinds |= credentials(r)
+		if c.HeadUnknown {
+			w.kinds |= authUnknown
+		} else {
+			w.kinds |= credentials(r)
+		}
 	}
 	a := op.statuses[status]
 	if a == nil && len(op.statuses) < maxStatuses {

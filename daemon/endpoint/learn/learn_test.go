@@ -381,7 +381,7 @@ func TestRefusedCallsTeachNothing(t *testing.T) {
 		l.teach(0, c, "GET", "/gone", "")
 		for range 6 {
 			r := call(c, "GET", "/gone", "")
-			l.Ended("GET", r.Path(), 404, l.Client(r), start)
+			l.Ended("GET", r.Path(), 404, l.Client(r.Client.Addr()), start)
 		}
 	}
 	r, doc := result(t, l)

@@ -76,3 +76,35 @@ func node(v any) (*yaml.Node, error) {
 	}
 	return n, nil
 }
+
+// tree is a node as node makes it.
+func tree(n *yaml.Node) (any, error) {
+	switch n.Kind {
+	case yaml.MappingNode:
+		o := object{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			v, err := tree(n.Content[i+1])
+			if err != nil {
+				return nil, err
+			}
+			o.set(n.Content[i].Value, v)
+		}
+		return o, nil
+	case yaml.SequenceNode:
+		l := list{}
+		for _, c := range n.Content {
+			v, err := tree(c)
+			if err != nil {
+				return nil, err
+			}
+			l = append(l, v)
+		}
+		return l, nil
+	}
+	if n.Style&yaml.DoubleQuotedStyle != 0 {
+		return n.Value, nil
+	}
+	var v any
+	err := n.Decode(&v)
+	return v, err
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/check/inventory"
+	"github.com/sallyport/sallyport/daemon/control"
+	"github.com/sallyport/sallyport/daemon/outcome"
+	"github.com/sallyport/sallyport/daemon/request"
+)
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func verb(t *testing.T, want int, args ...string) (out, errOut string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	if got := run(args, strings.NewReader(""), &o, &e); got != want {
+		t.Fatalf("sallyport %s: exit %d, want %d\n%s%s", strings.Join(args, " "), got, want, o.String(), e.String())
+	}
+	return o.String(), e.String()
+}
+
+func accessLog() string {
+	var b strings.Builder
+	for c := range 20 {
+		at := time.Date(2026, 11, 24, 12, 0, c, 0, time.UTC).Format("02/Jan/2006:15:04:05 -0700")
+		fmt.Fprintf(&b, "192.0.2.%d - - [%s] \"GET /items/%d?limit=%d HTTP/1.1\" 200 5 \"-\" \"-\"\n", c, at, c, c+1)
+		fmt.Fprintf(&b, "192.0.2.%d - - [%s] \"GET /wp-login.php HTTP/1.1\" 404 5 \"-\" \"-\"\n", c, at)
+	}
+	fmt.Fprintf(&b, "192.0.2.1 - - [24/Nov/2026:12:00:00 +0000] \"GET /rare HTTP/1.1\" 200 5 \"-\" \"-\"\nnonsense\n")
+	return b.String()
+}
+
+const itemsDocument = `openapi: 3.0.0
+info: {title: x, version: "1"}
+paths:
+  /items/{id}: {get: {deprecated: true}}
+  /rare: {get: {}}
+  /never: {get: {}}
+`
+
+func TestLearnWritesADocumentOfAnAccessLog(t *testing.T) {
+	log := write(t, "access.log", accessLog())
+	out, told := verb(t, exitOK, "learn", log)
+	doc, err := openapi3.NewLoader().LoadFromData([]byte(out))
+	if err != nil || doc.Paths.Len() != 1 || doc.Paths.Find("/items/{itemId}") == nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"1 operations from 21 calls of", "20 calls refused", "GET /rare (1 of", "1 of 42 skipped, first line 42"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("told %q, which lacks %q", told, want)
+		}
+	}
+	target := filepath.Join(t.TempDir(), "api.json")
+	verb(t, exitOK, "learn", "--json", "-o", target, "--min-clients", "1", "--min-share", "0", log)
+	b, err := os.ReadFile(target)
+	if err != nil || !json.Valid(b) || !bytes.Contains(b, []byte(`"/rare"`)) {
+		t.Errorf("%v\n%s", err, b)
+	}
+	verb(t, exitUsage, "learn")
+	verb(t, exitUsage, "learn", "--min-share", "2", log)
+	verb(t, exitUsage, "learn", "--format", "xml", log)
+	verb(t, exitUsage, "learn", "--live", log)
+	verb(t, exitFailed, "learn", filepath.Join(t.TempDir(), "absent"))
+}
+
+func TestLearnDiffTellsWhatDiffers(t *testing.T) {
+	log, doc := write(t, "access.log", accessLog()), write(t, "api.yaml", itemsDocument)
+	out, _ := verb(t, exitFailed, "learn", "diff", doc, log)
+	want := "zombie  GET     /items/{id} (20 calls"
+	if !strings.Contains(out, want) || !strings.Contains(out, `drift   GET     /items/{id}: query parameter "limit" is sent but not documented`) ||
+		!strings.Contains(out, "orphan  GET     /never\n") || strings.Contains(out, "/rare") {
+		t.Errorf("%s", out)
+	}
+	same := write(t, "same.yaml", "openapi: 3.0.0\npaths:\n  /items/{id}: {get: {parameters: [{name: limit, in: query}]}}\n")
+	if out, _ := verb(t, exitOK, "learn", "diff", same, log); out != "" {
+		t.Errorf("%s", out)
+	}
+	verb(t, exitUsage, "learn", "diff")
+}
+
+// daemonWithInventory serves an inventory on a control socket.
+func daemonWithInventory(t *testing.T) (*inventory.Check, string) {
+	t.Helper()
+	c, err := inventory.New(inventory.Defaults(), check.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(t.TempDir(), "control.sock")
+	s := control.NewServer(control.Settings{Socket: socket})
+	for pattern, h := range c.(*inventory.Check).ControlHandlers() {
+		s.Handle(pattern, h)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	return c.(*inventory.Check), socket
+}
+
+func visit(c *inventory.Check, client, status int, method, uri string) {
+	now := time.Now()
+	r := &request.Request{Received: now, Method: method, URI: []byte(uri), Client: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(client)}), 1)}
+	c.Found(&check.Visit{Request: r, Phase: check.Head, Last: true, Now: now}, false)
+	c.Ended(&outcome.Outcome{Time: now, Client: r.Client.Addr(), Method: method, URI: uri, Status: status}, nil)
+}
+
+func TestTheRunningDaemonIsAskedForItsEndpoints(t *testing.T) {
+	c, socket := daemonWithInventory(t)
+	for i := range 10 {
+		visit(c, i, 200, "GET", fmt.Sprintf("/items/%d", i))
+		visit(c, i, 404, "GET", "/wp-login.php")
+	}
+	visit(c, 1, 200, "GET", "/rare")
+	out, _ := verb(t, exitOK, "endpoints", "--control", socket)
+	if !strings.Contains(out, "/items/{int}") || strings.Contains(out, "wp-login") || !strings.Contains(out, "2 more") {
+		t.Errorf("%s", out)
+	}
+	out, _ = verb(t, exitOK, "endpoints", "--control", socket, "--all", "--json")
+	if lines := strings.Split(strings.TrimSpace(out), "\n"); len(lines) != 3 || !json.Valid([]byte(lines[0])) {
+		t.Errorf("%s", out)
+	}
+	doc := write(t, "api.yaml", itemsDocument)
+	out, _ = verb(t, exitFailed, "learn", "diff", "--control", socket, doc)
+	if !strings.Contains(out, "zombie  GET     /items/{id}") || !strings.Contains(out, "orphan  GET     /never") || strings.Contains(out, "rare") || strings.Contains(out, "drift") {
+		t.Errorf("%s", out)
+	}
+}
+
+func TestTheRunningDaemonLearns(t *testing.T) {
+	c, socket := daemonWithInventory(t)
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+				visit(c, i%20, 200, "GET", fmt.Sprintf("/items/%d?limit=%d", i, i%50))
+				visit(c, i%20, 404, "GET", "/wp-login.php")
+			}
+		}
+	}()
+	out, told := verb(t, exitOK, "learn", "--live", "--for", "1s", "--control", socket)
+	close(stop)
+	<-done
+	doc, err := openapi3.NewLoader().LoadFromData([]byte(out))
+	if err != nil || doc.Paths.Len() != 1 || doc.Paths.Find("/items/{itemId}") == nil {
+		t.Fatalf("%v\n%s\n%s", err, out, told)
+	}
+	var none map[string]any
+	if err := control.Get(t.Context(), socket, "/learn", &none); err == nil {
+		t.Error("it still learns")
+	}
+}
