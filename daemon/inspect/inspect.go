@@ -33,12 +33,19 @@ type Meter interface {
 	Late(door string)
 }
 
+// Canaries knows the harmless attacks that prove what is inspected.
+type Canaries interface {
+	// Look says where in r one stands, "" when there is none.
+	Look(r *request.Request, door string, body bool) string
+}
+
 // Options are the parts an Inspector works with. Every field but State may be nil.
 type Options struct {
 	State    *keyed.Store
 	Sources  Sources
 	Recorder Recorder
 	Meter    Meter
+	Canaries Canaries
 	// Stateless judges each request as if it stood alone, for offline use.
 	Stateless bool
 	// HeadBudget and BodyBudget are how long the checks of one visit may take,

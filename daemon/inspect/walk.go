@@ -37,6 +37,7 @@ type Walk struct {
 	// excepted gathers what exceptions took on each decision of the walk.
 	excepted []check.Finding
 	more     bool // another visit of this request follows
+	silent   bool // nothing is recorded and nobody is told
 	failed   *failure
 }
 
@@ -84,6 +85,9 @@ func (w *Walk) Explain(f func(check, note string)) { w.visit.Explain = f }
 func (w *Walk) Head(last bool) policy.Verdict {
 	w.more = !last
 	w.visit.Last = last
+	if w.canary(false) {
+		return w.verdict
+	}
 	if v, ok := w.policy.Before(w.route, w.visit.Request, w.at); ok {
 		w.verdict = v
 		if v.Deny || !v.WouldDeny {
@@ -107,6 +111,9 @@ func (w *Walk) Head(last bool) policy.Verdict {
 func (w *Walk) Body(carried []check.Finding) policy.Verdict {
 	w.more = false
 	w.visit.Last = true
+	if w.canary(true) {
+		return w.verdict
+	}
 	if v, ok := w.policy.Before(w.route, w.visit.Request, w.at); ok && !v.WouldDeny {
 		w.verdict = v
 		return v
@@ -116,6 +123,21 @@ func (w *Walk) Body(carried []check.Finding) policy.Verdict {
 	w.run(w.route.Body, check.Body)
 	w.decide()
 	return w.verdict
+}
+
+// canary denies a request that holds one, in every mode, and leaves no other
+// trace: it is ours.
+func (w *Walk) canary(body bool) bool {
+	if w.i.Canaries == nil {
+		return false
+	}
+	where := w.i.Canaries.Look(w.visit.Request, w.door, body)
+	if where == "" {
+		return false
+	}
+	w.more, w.silent = false, true
+	w.verdict = policy.Verdict{Deny: true, Status: 403, Score: 100, Mode: w.at.Ceiling, Why: "a canary of sallyport prove stands in the " + where}
+	return true
 }
 
 // Whole judges a request of which everything is here.
@@ -233,7 +255,7 @@ func (w *Walk) End() {
 		w.i.Meter.Judged(w.route, w.door, &w.verdict, took)
 	}
 	w.verdict.Excepted = w.excepted
-	if !w.more {
+	if !w.more && !w.silent {
 		w.punish()
 		w.tell()
 		if w.worthRecording() {

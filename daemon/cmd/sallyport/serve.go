@@ -24,6 +24,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/daemon/canary"
 	"github.com/sallyport/sallyport/daemon/check/reputation"
 	"github.com/sallyport/sallyport/daemon/config"
 	"github.com/sallyport/sallyport/daemon/control"
@@ -72,6 +73,7 @@ type server struct {
 	records   records
 	outcomes  *outcomes
 	sources   *reputation.Book
+	canaries  *canary.Book
 	applied   atomic.Int64 // unix nanoseconds
 	change    atomic.Pointer[control.ModeChange]
 	started   time.Time
@@ -87,7 +89,7 @@ func start(path string, log *slog.Logger) (*server, error) {
 		return nil, fmt.Errorf("load the configuration:\n%w", err)
 	}
 	s := &server{path: path, log: log, loaded: loaded, failed: make(chan error, 4), started: time.Now(),
-		health: control.NewHealth(), metrics: control.NewMetrics()}
+		health: control.NewHealth(), metrics: control.NewMetrics(), canaries: canary.New()}
 	s.parts.Store(loaded)
 	s.applied.Store(s.started.UnixNano())
 	for _, w := range loaded.Warnings {
@@ -113,7 +115,7 @@ func start(path string, log *slog.Logger) (*server, error) {
 	s.sources.Start()
 	s.shareLimits(loaded)
 	s.inspector = inspect.New(loaded.Policy, inspect.Options{
-		State: state, Sources: s.sources, Recorder: s.outcomes, Meter: meter{s.metrics},
+		State: state, Sources: s.sources, Canaries: s.canaries, Recorder: s.outcomes, Meter: meter{s.metrics},
 		HeadBudget: time.Duration(settings.EnterTimeoutMS) * time.Millisecond * 6 / 10,
 		BodyBudget: time.Duration(settings.LeaveTimeoutMS) * time.Millisecond * 6 / 10,
 		GuardBan:   time.Duration(settings.GuardBanSeconds) * time.Second,

@@ -146,6 +146,7 @@ func (s *server) openControl(sockets map[string][]*os.File) error {
 	control.HandleEvents(s.control, s.records.Reader, s.records.Tail)
 	s.sources.Handle(s.control, control.Caller, s.records.note(event.KindAudit, "sources"))
 	s.control.Handle("GET /limits", limit.Handler(func() []*limit.Check { return limitsOf(s.parts.Load()) }))
+	s.canaries.Handle(s.control)
 	s.handleChecks()
 	for _, f := range sockets["control"] {
 		l, err := net.FileListener(f)
