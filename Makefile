@@ -64,6 +64,14 @@ bench: build ## what the doors and the checks cost, side by side in one run
 	scripts/bench-doors.sh
 	$(GO) test -run '^$$' -bench . -benchmem ./daemon/...
 
+.PHONY: evaluate
+evaluate: build ## what the rules cover of labelled requests, every miss and false alarm (SALLYPORT_SHARED)
+	scripts/evaluate.sh
+
+.PHONY: rules-test
+rules-test: build ## the requests beside our rules: what each must match and must pass
+	build/sallyport rules test 'rules/*.rules'
+
 .PHONY: packages
 packages: ## deb and rpm for amd64 and arm64, SHA256SUMS and a bill of materials, in dist/
 	VERSION=$(VERSION) scripts/packages.sh

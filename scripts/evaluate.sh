@@ -1,5 +1,6 @@
 #!/bin/sh
-# Prints one table of what the attack model alone and all checks together find and deny, by class
+# Prints what the shipped rules cover of known exploits, by class with every miss, and every false
+# alarm; then one table of what the attack model alone and all checks together find and deny, by class
 # and source, with ROC points, calibration and the worst errors.
 # usage: scripts/evaluate.sh [SALLYPORT [DATA]]
 # SALLYPORT is the program, built when not given; DATA a folder of labelled requests.
@@ -14,7 +15,16 @@ if [ -z "$bin" ]; then
 	bin=$tmp/sallyport
 	CGO_ENABLED=0 go build -o "$bin" ./daemon/cmd/sallyport
 fi
+
+failed=0
+echo "== the shipped rules alone: known exploits, then benign requests and payload lists"
+"$bin" rules evaluate --rules 'rules/*.rules' --misses --min-covered 85 "$data/exploits.jsonl.gz" || failed=1
+"$bin" rules evaluate --rules 'rules/*.rules' --max-false 0.05 "$data/dev-recorded.jsonl.gz" "$data/train-recorded.jsonl.gz" \
+	"$data/dev.jsonl.gz" "$data/train.jsonl.gz" || failed=1
+
+echo "== the model alone, and all checks together"
 for set in dev dev-recorded; do
 	"$bin" inspect "$data/$set.jsonl.gz" >"$tmp/$set.verdicts" 2>"$tmp/$set.errors" || { cat "$tmp/$set.errors" >&2; exit 1; }
 done
 "$bin" model evaluate --data "$data/dev.jsonl.gz,$data/dev-recorded.jsonl.gz" --verdicts "$tmp/dev.verdicts,$tmp/dev-recorded.verdicts"
+exit $failed
