@@ -170,7 +170,7 @@ func (f *learnFlags) read(c *cobra.Command, l *learn.Learner, name string, numbe
 }
 
 func readCapture(in io.Reader, l *learn.Learner) (n learn.Lines, err error) {
-	err = capture.Read(in, func(q *capture.Request) {
+	err = capture.Read(in, true, func(q *capture.Request) {
 		q.Parse()
 		r := q.Parsed
 		r.Client, r.Received = q.Client, q.Time

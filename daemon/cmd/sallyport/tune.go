@@ -71,7 +71,7 @@ would have let through.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&path, "store", defaultStore, "the daemon's event store")
+	f.StringVar(&path, "store", "/var/lib/sallyport/events.db", "the daemon's event store")
 	f.DurationVar(&since, "since", 7*24*time.Hour, "how far back to look")
 	f.IntVar(&limit, "limit", store.MaxLimit, "how many events to read at most, the newest")
 	f.IntVar(&o.MinClients, "min-clients", o.MinClients, "how many distinct clients make a false alarm likely")
