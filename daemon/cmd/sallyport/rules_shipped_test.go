@@ -109,8 +109,8 @@ func TestRulesEvaluateCountsCasesAndFalseAlarms(t *testing.T) {
 	dir := t.TempDir()
 	rules := filepath.Join(dir, "a.rules")
 	requests := filepath.Join(dir, "a.jsonl")
-	write(t, rules, `drop http any any -> any any (msg:"evil"; http.uri; content:"evil"; sid:1; rev:1;)`+"\n")
-	write(t, requests, `{"id":"1","method":"GET","uri":"/evil","label":"malicious","class":"rce","case":"a"}
+	writeRule(t, rules, `drop http any any -> any any (msg:"evil"; http.uri; content:"evil"; sid:1; rev:1;)`+"\n")
+	writeRule(t, requests, `{"id":"1","method":"GET","uri":"/evil","label":"malicious","class":"rce","case":"a"}
 {"id":"2","method":"GET","uri":"/","label":"malicious","class":"rce","case":"a"}
 {"id":"3","method":"GET","uri":"/","label":"malicious","class":"lfi","case":"b"}
 {"id":"4","method":"GET","uri":"/not-evil","label":"benign","source":"made"}
@@ -130,7 +130,7 @@ func TestRulesEvaluateCountsCasesAndFalseAlarms(t *testing.T) {
 	}
 }
 
-func write(t *testing.T, name, text string) {
+func writeRule(t *testing.T, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
