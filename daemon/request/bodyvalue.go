@@ -149,7 +149,7 @@ func (r *Request) graphQL(body bool, b []byte) {
 type graphSink struct{ r *Request }
 
 func (s graphSink) GraphQLLeaf(path, raw []byte, escaped bool) {
-	text := jsonSink{s.r}.unescape(raw, escaped)
+	text := jsonSink(s).unescape(raw, escaped)
 	s.r.add(s.r.graphBody, Value{Kind: GraphQL, Name: s.r.arena.copy(path), Raw: raw, Text: text, Parent: -1})
 }
 

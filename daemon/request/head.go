@@ -72,7 +72,10 @@ func (r *Request) paramValues(body bool, k Kind, ps []Param) {
 		}
 		r.addName(body, k, p.Name, p.RawName, p.Name)
 		if len(p.RawValue) > 0 {
-			r.add(body, Value{Kind: k, Name: p.Name, Raw: p.RawValue, Text: p.Value, Parent: -1})
+			v := Value{Kind: k, Name: p.Name, Raw: p.RawValue, Text: p.Value, Parent: -1}
+			if at := r.add(body, v); body {
+				r.addPaged(v, at)
+			}
 		}
 	}
 	if len(ps) > maxJoin {

@@ -3,6 +3,8 @@ package request
 import (
 	"sync"
 
+	"golang.org/x/text/encoding/charmap"
+
 	"github.com/sallyport/sallyport/daemon/request/decode"
 )
 
@@ -34,7 +36,8 @@ type parsed struct {
 	scratch []byte
 	into    place // where the running walk puts its values
 
-	graphBody bool // the GraphQL document being read stands in the body
+	page      *charmap.Charmap // of a form whose values are not in ASCII
+	graphBody bool             // the GraphQL document being read stands in the body
 }
 
 // stage says what was computed.

@@ -78,11 +78,12 @@ func (s partSink) content(p *decode.Part, name []byte) {
 		r.runs(Multipart, name, part, text, -1)
 		return
 	}
-	before := len(r.body)
-	at := r.add(true, Value{Kind: Multipart, Name: name, Part: part, Raw: b, Text: text, Parent: -1})
+	v := Value{Kind: Multipart, Name: name, Part: part, Raw: b, Text: text, Parent: -1}
+	at := r.add(true, v)
 	if at < 0 {
 		return
 	}
+	r.addPaged(v, at)
 	says := declared(r.lowered(p.Type[:mediaEnd(p.Type)]))
 	looks := sniff(text)
 	switch {
@@ -90,10 +91,8 @@ func (s partSink) content(p *decode.Part, name []byte) {
 		r.xml.Walk(text, partXML{r, at})
 	case says == formatForm:
 		r.params(nil, text, true, Form)
-		v := r.body[before]
 		r.expandURL(true, at, &v, text)
 	case says == formatJSON && looks != formatJSON || len(text) > 4 && says == formatLines:
-		v := r.body[before]
 		r.expandJSON(true, at, &v)
 	}
 }

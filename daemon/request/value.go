@@ -3,6 +3,8 @@ package request
 import (
 	"bytes"
 	"strconv"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/daemon/request/decode"
 )
@@ -32,7 +34,8 @@ func (k Kind) String() string {
 
 // Where names the value's place for people, exceptions and records:
 // "query:q", "json:/user/name", "multipart:file.filename",
-// "header:referer?url:page". A long name is cut to 200 bytes.
+// "header:referer?url:page". A long name is cut to 200 bytes; control characters
+// are written as \xHH.
 func (v *Value) Where() string {
 	b := make([]byte, 0, 64)
 	return string(v.AppendWhere(b))
@@ -43,7 +46,7 @@ func (v *Value) AppendWhere(dst []byte) []byte {
 	dst = append(dst, v.Kind.String()...)
 	if len(v.Name) > 0 {
 		dst = append(dst, ':')
-		dst = append(dst, v.Name[:min(len(v.Name), maxWhere)]...)
+		dst = appendPlain(dst, v.Name)
 	}
 	if v.Part != "" {
 		sep := byte('?')
@@ -56,10 +59,29 @@ func (v *Value) AppendWhere(dst []byte) []byte {
 		if v.Inner[0] != '/' {
 			dst = append(dst, ':')
 		}
-		dst = append(dst, v.Inner[:min(len(v.Inner), maxWhere)]...)
+		dst = appendPlain(dst, v.Inner)
 	}
 	return dst
 }
+
+// appendPlain appends a name with control characters, and bytes that are no
+// UTF-8, as \xHH: it ends up in logs and on terminals.
+func appendPlain(dst, name []byte) []byte {
+	for i := 0; i < min(len(name), maxWhere); {
+		r, n := utf8.DecodeRune(name[i:])
+		if r == utf8.RuneError && n == 1 || unicode.IsControl(r) {
+			for _, c := range name[i : i+n] {
+				dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
+			}
+		} else {
+			dst = append(dst, name[i:i+n]...)
+		}
+		i += n
+	}
+	return dst
+}
+
+const hexDigits = "0123456789abcdef"
 
 // place is where a running walk puts the values that it finds.
 type place struct {

@@ -72,6 +72,7 @@ const (
 	bodyBomb
 	bodyLarge
 	charset
+	charsetUnknown
 	mediaTwice
 	mediaSyntax
 	mediaMissing
@@ -167,7 +168,8 @@ var kinds = [numIDs]kind{
 	encodingTail:    {"encoding_tail", check.Medium, "bytes behind the end of the compressed body", "Decoders drop them, fail, or go on reading."},
 	bodyBomb:        {"body_bomb", check.High, "the body grows more than 200 times when decompressed", "A few kilobytes fill the backend's memory."},
 	bodyLarge:       {"body_decoded_large", check.Medium, "the decompressed body is larger than can be inspected", "What is behind the bound was not inspected."},
-	charset:         {"charset", check.Low, "the body is UTF-16 or UTF-32", "Filters that expect ASCII see nothing in it. It was inspected as UTF-8. Windows clients send XML like that."},
+	charset:         {"charset", check.Low, "the body is in UTF-16, UTF-32, UTF-7 or EBCDIC", "Filters that expect ASCII see nothing in it. It was inspected as UTF-8. Windows clients send XML in UTF-16."},
+	charsetUnknown:  {"charset_unknown", check.Medium, "the body is in a charset that nobody knows", "It was inspected as ASCII; a backend that knows the charset reads another text."},
 	mediaTwice:      {"media_type_twice", check.Medium, "more than one Content-Type", "The first counts for some, the last for others, and the body is another thing to each."},
 	mediaSyntax:     {"media_type_syntax", check.Low, "the Content-Type is no media type", "Frameworks fall back to different parsers."},
 	mediaMissing:    {"media_type_missing", check.Info, "a body without Content-Type", "Frameworks guess. It was inspected as what it looks like."},

@@ -225,7 +225,7 @@ var markIDs = map[request.Mark]id{
 	request.MarkJSONDeep: jsonDeep, request.MarkJSONKeys: valuesMany, request.MarkXMLDeep: xmlDeep, request.MarkParts: partMany,
 	request.MarkDuplicateParam: paramTwice, request.MarkDuplicateCookie: cookieTwice, request.MarkCookieSyntax: cookieSyntax,
 	request.MarkEncodingUnknown: encodingUnknown, request.MarkEncodingBroken: encodingBroken,
-	request.MarkEncodingStacked: encodingStacked, request.MarkEncodingTail: encodingTail, request.MarkCharset: charset,
+	request.MarkEncodingStacked: encodingStacked, request.MarkEncodingTail: encodingTail, request.MarkCharset: charset, request.MarkCharsetUnknown: charsetUnknown,
 	request.MarkMediaTwice: mediaTwice, request.MarkMediaSyntax: mediaSyntax, request.MarkMismatch: mediaMismatch,
 	request.MarkBoundaryTwice: boundaryTwice, request.MarkBoundarySyntax: boundarySyntax,
 	request.MarkJSONSyntax: jsonSyntax, request.MarkJSONDuplicate: jsonDuplicate, request.MarkJSONNumber: jsonNumber,

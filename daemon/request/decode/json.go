@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
 )
@@ -126,8 +127,15 @@ func (w *JSON) flaw(f JSONFlaw) {
 	w.sink.JSONFlaw(f, w.pointer)
 }
 
-// space skips white space and comments.
+// space skips white space and comments. Most often there is none.
 func (w *JSON) space() {
+	if w.pos < len(w.src) && w.src[w.pos] > ' ' && w.src[w.pos] != '/' {
+		return
+	}
+	w.spaces()
+}
+
+func (w *JSON) spaces() {
 	for w.pos < len(w.src) {
 		switch c := w.src[w.pos]; {
 		case c == ' ' || c == '\n' || c == '\r' || c == '\t':
@@ -332,6 +340,15 @@ func (w *JSON) text(quote byte) (raw []byte, escaped bool) {
 	src := w.src
 	i, control := start, false
 	for i < len(src) {
+		for i+8 <= len(src) {
+			n := plainBytes(binary.LittleEndian.Uint64(src[i:]))
+			if i += n; n < 8 {
+				break
+			}
+		}
+		if i >= len(src) {
+			break
+		}
 		c := src[i]
 		if !jsonSpecial[c] {
 			i++
@@ -356,6 +373,22 @@ func (w *JSON) text(quote byte) (raw []byte, escaped bool) {
 	w.pos = len(w.src)
 	w.flaw(JSONCut)
 	return w.src[start:], escaped
+}
+
+// plainBytes counts the bytes of x, from its lowest on, before one that is a
+// quote, a backslash or a control character. The usual bit trick finds bytes
+// below a bound (Hacker's Delight, section 6-1); bytes from 0x80 on are none.
+func plainBytes(x uint64) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	quote, slash, apostrophe := x^ones*'"', x^ones*'\\', x^ones*'\''
+	found := (quote - ones) &^ quote
+	found |= (slash - ones) &^ slash
+	found |= (apostrophe - ones) &^ apostrophe
+	found |= (x - ones*0x20) &^ x
+	return bits.TrailingZeros64(found&highs) / 8
 }
 
 // jsonSpecial are the bytes inside a string that need a look.

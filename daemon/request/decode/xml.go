@@ -35,10 +35,9 @@ type XMLSink interface {
 // XML walks documents leniently, as a tokeniser would, and keeps its buffers
 // between walks. The zero value is ready.
 type XML struct {
-	path  []byte
-	ends  []int // the path's length outside of each open element
-	over  int
-	empty bool
+	path []byte
+	ends []int // the path's length outside of each open element
+	over int
 }
 
 // Walk reports everything in src to sink and says whether it looked like XML.
