@@ -23,6 +23,20 @@ take "$d/xsoar.json" xsoar.json
 take "$(module k8s.io/kubectl v0.37.2)/testdata/openapi/swagger.json" kubernetes.json
 take "$(module github.com/stripe/stripe-mock v0.203.0)/embedded/openapi/spec3.json" stripe.json
 take "$(module github.com/getkin/kin-openapi v0.153.0)/openapi3/testdata/oai_v3_stoplight.json" sendgrid31.json
+# Small documents by the hundred, right and wrong, that other projects test with.
+many() {
+	d=$(module "$1" "$2")
+	name=$(basename "$1")
+	(cd "$d" && find . \( -name '*.json' -o -name '*.yaml' -o -name '*.yml' \) | tar cf - -T -) | (mkdir -p "$to/openapi-many/$name" && cd "$to/openapi-many/$name" && tar xf - && chmod -R u+w .)
+	echo "openapi-many/$name"
+}
+many github.com/getkin/kin-openapi v0.153.0
+many github.com/go-openapi/validate v1.0.1
+many github.com/go-openapi/analysis v1.0.1
+many github.com/go-swagger/go-swagger v0.36.7
+many github.com/ogen-go/ogen v1.24.0
+many github.com/pb33f/libopenapi v0.42.4
+many github.com/speakeasy-api/openapi v1.26.3
 if command -v npm >/dev/null; then
 	(cd "$tmp" && npm pack --silent @octokit/openapi@23.0.2 >/dev/null && tar xzf octokit-openapi-23.0.2.tgz package/generated/api.github.com.json)
 	take "$tmp/package/generated/api.github.com.json" github.json

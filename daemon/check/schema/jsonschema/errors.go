@@ -233,5 +233,9 @@ func (d decimal) String() string {
 	case d.exp <= 0 && d.exp > -7:
 		return sign + "0." + strings.Repeat("0", -d.exp) + string(d.digits)
 	}
-	return sign + "0." + string(d.digits) + "e" + strconv.Itoa(d.exp)
+	text := sign + string(d.digits[:1])
+	if len(d.digits) > 1 {
+		text += "." + string(d.digits[1:])
+	}
+	return text + "e" + strconv.Itoa(d.exp-1)
 }

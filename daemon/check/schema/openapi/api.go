@@ -61,6 +61,7 @@ type path struct {
 	names    []string      // of the parameters, in order
 	kinds    string        // of the segments: "s" for letters alone, "p" with a parameter
 	fixed    []string      // pairs that the query must have, where the template has a query
+	loose    bool          // the template had a fragment
 	hosts    []hostPattern // empty: any
 	ops      map[string]*operation
 	enums    []serverEnum

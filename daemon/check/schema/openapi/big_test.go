@@ -5,6 +5,7 @@ import (
 	"math/rand"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -444,4 +445,32 @@ func TestGeneratedCallsOfTheSharedDocuments(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Every file of other projects' tests that says it is an OpenAPI 3 or Swagger
+// 2.0 document loads, whatever is wrong in it.
+func TestDocumentsThatOthersTestWithLoad(t *testing.T) {
+	dir := filepath.Join(filepath.Dir(fixturesDir(t)), "openapi-many")
+	says := regexp.MustCompile(`(?m)^[ {]*"?(openapi|swagger)"? *: *["']?(2\.0|3(\.\d)?(\.\d)?)["']?,?\r?$`)
+	loaded, warnings := 0, 0
+	_ = filepath.WalkDir(dir, func(p string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return nil
+		}
+		if text, err := os.ReadFile(p); err != nil || !says.Match(text) {
+			return nil
+		}
+		a, err := Load(p, Options{})
+		if err != nil {
+			t.Errorf("%v", err)
+			return nil
+		}
+		loaded++
+		warnings += len(a.Warnings)
+		return nil
+	})
+	if loaded == 0 {
+		t.Skip("no such documents here: run `make schema-fixtures`")
+	}
+	t.Logf("%d documents loaded, %d flaws told", loaded, warnings)
 }

@@ -109,7 +109,10 @@ func (g *generator) flat(n *document.Node, depth int) *document.Node {
 		}
 	}
 	for _, b := range all.Items {
-		take(g.flat(b, depth+1))
+		if b = g.flat(b, depth+1); b == nil {
+			return nil
+		}
+		take(b)
 	}
 	take(n)
 	out.Keys = append(out.Keys, "properties", "required")

@@ -148,18 +148,54 @@ func (j *judge) run(parts Part) {
 		return
 	}
 	j.readQuery()
-	j.pick(matches[chosen:])
+	j.judgeMatches(matches[chosen:], parts)
+}
+
+func (j *judge) judgeMatches(matches []match, parts Part) {
+	mark := len(j.out)
+	j.pick(matches, parts)
 	if parts&Head != 0 {
 		j.head()
 	}
 	if parts&Body != 0 {
 		j.body()
 	}
+	if !matches[0].path.loose && (len(matches) == 1 || !matches[1].path.loose) {
+		return
+	}
+	for i, m := range matches[1:] { // templates that differ by a fragment alone
+		if !wrong(j.out[mark:]) || j.method(m.path) == nil {
+			break
+		}
+		first := append([]Violation(nil), j.out[mark:]...)
+		j.out = j.out[:mark]
+		for k := range j.pairs {
+			j.pairs[k].used = false
+		}
+		j.judgeMatches(matches[i+1:i+2], parts)
+		if wrong(j.out[mark:]) {
+			j.out = append(j.out[:mark], first...)
+		}
+	}
+}
+
+// wrong says that something definite is among the violations.
+func wrong(all []Violation) bool {
+	for i := range all {
+		if !all[i].Open {
+			return true
+		}
+	}
+	return false
 }
 
 // pick takes the first match, unless its path parameters do not fit and those
 // of a later one do.
-func (j *judge) pick(matches []match) {
+func (j *judge) pick(matches []match, parts Part) {
+	if parts&Head == 0 { // what the path holds was judged before
+		mark := len(j.out)
+		defer func() { j.out = j.out[:mark] }()
+	}
 	mark := len(j.out)
 	first := matches[0]
 	for _, m := range matches {
@@ -177,7 +213,7 @@ func (j *judge) pick(matches []match) {
 	if j.look.split && !j.look.greedy {
 		j.look.greedy = true
 		if again := j.route(); len(again) > 0 && j.method(again[0].path) != nil {
-			j.pick(again)
+			j.pick(again, Head)
 			return
 		}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // Load reads a document and the files it refers to. It fails only when there
-// is no document to read: not JSON or YAML, no version, no paths at all.
+// is no document to read: not JSON or YAML, or no version that is known.
 func Load(name string, o Options) (*API, error) {
 	set, root, err := document.Open(name)
 	if err != nil {
@@ -40,8 +40,8 @@ func load(name string, set *document.Set, root *document.Node, o Options) (*API,
 	l.api.router.root = &branch{}
 	l.securitySchemes()
 	paths := l.deref(root.Get("paths"))
-	if !paths.IsObject() && !root.Get("webhooks").IsObject() && !root.Get("components").IsObject() {
-		return nil, fmt.Errorf("%s: no paths: an API document has an object of this name", root.At())
+	if !paths.IsObject() && !root.Get("webhooks").IsObject() {
+		l.warn(root, "no paths: every path is unknown")
 	}
 	if paths.IsObject() {
 		servers := l.servers(root)
@@ -64,7 +64,7 @@ func (l *loader) version() error {
 	if v := l.root.Get("openapi"); v != nil {
 		l.api.Version = v.Text
 		switch {
-		case strings.HasPrefix(v.Text, "3.0"):
+		case strings.HasPrefix(v.Text, "3.0"), v.Text == "3":
 			l.dialect = jsonschema.OpenAPI30
 		case strings.HasPrefix(v.Text, "3."):
 			l.dialect = jsonschema.Draft2020
@@ -100,7 +100,7 @@ func (l *loader) path(template string, n *document.Node, servers []server) {
 		}
 	}
 	if !target.IsObject() {
-		l.warn(n, "path %s: a Path Item is an object, not a %s", template, n.Kind)
+		l.warn(n, "path %s: a Path Item is an object, and this is none", template)
 		return
 	}
 	get := func(key string) *document.Node {
@@ -165,9 +165,13 @@ func (l *loader) unknownPathItem(template string, n *document.Node, servers []se
 // route enters a path on one server.
 func (l *loader) route(s server, template string, n *document.Node, ops map[string]*operation) {
 	p := &path{template: template, at: n.At(), ops: ops}
-	bare, query, hasQuery := strings.Cut(template, "?")
+	bare, _, loose := strings.Cut(template, "#")
+	p.loose = loose
+	if p.loose {
+		l.warn(n, "path %s has a fragment, which no request has; a call is right when one of those with the same path accepts it", template)
+	}
+	bare, query, hasQuery := strings.Cut(bare, "?")
 	if hasQuery {
-		bare, _, _ = strings.Cut(bare, "#")
 		for _, pair := range strings.Split(query, "&") {
 			if !strings.Contains(pair, "{") {
 				p.fixed = append(p.fixed, pair)

@@ -77,7 +77,11 @@ func (l *loader) paramValue(p *param, n *document.Node) *param {
 				p.schema = jsonschema.Anything()
 				return p
 			}
-			p.style = st
+			if !st.fits(p.in) {
+				l.warn(n, "parameter %q has the style %s, which is not for the %s; its default is taken", p.name, s, p.in)
+			} else {
+				p.style = st
+			}
 		}
 		p.explode = p.style == form
 		if x := n.Get("explode"); x != nil {
@@ -91,6 +95,19 @@ func (l *loader) paramValue(p *param, n *document.Node) *param {
 		p.members, p.open = p.schema.Names(), p.schema.Open()
 	}
 	return p
+}
+
+// fits says that a style is for a place (Parameter Object, Style Values).
+func (s style) fits(in string) bool {
+	switch in {
+	case "path":
+		return s == simple || s == label || s == matrix
+	case "header":
+		return s == simple
+	case "cookie":
+		return s == form
+	}
+	return s == form || s == spaceDelimited || s == pipeDelimited || s == deepObject
 }
 
 func (l *loader) paramSchema(p *param, n *document.Node) {

@@ -48,7 +48,8 @@ func (l *loader) swaggerBody(op *operation, n *document.Node, template string) {
 	types := consumes.Strings()
 	switch {
 	case bodyParam != nil:
-		op.body = &body{required: bodyParam.Get("required").True(), at: bodyParam.At()}
+		must := bodyParam.Get("required").True() && op.method != "GET" && op.method != "HEAD"
+		op.body = &body{required: must, at: bodyParam.At()}
 		schema := jsonschema.Anything()
 		if s := bodyParam.Get("schema"); s != nil {
 			schema = l.schemas.Compile(s, l.dialect)
