@@ -134,15 +134,36 @@ func (s *Set) Match(in *Input, hit func(*Hit)) {
 	if e.Steps == 0 {
 		e.Steps = MaxSteps
 	}
+	s.prefilter(sc, in)
+	sortCandidates(sc.candidates)
+	for _, i := range sc.candidates {
+		s.try(&s.rules[i], sc, in, hit)
+		if e.Steps < 0 {
+			break
+		}
+	}
+	sc.buffers.Req = nil
+	scratches.Put(sc)
+}
+
+// prefilter collects the rules that can match.
+func (s *Set) prefilter(sc *scratch, in *Input) {
 	sc.candidates = append(sc.candidates, s.always...)
+	q := in.Request
+	head := false
+	if s.head != nil && sc.buffers.Plain() {
+		head = true
+		s.head.scan(sc.buffers.Head(), sc.collect)
+	}
 	for slot, a := range s.anchors {
-		if a == nil {
+		if a == nil || head && s.inHead[slot] {
 			continue
 		}
-		if in.Phase&check.Body == 0 && s.slots[slot].ID.Body() {
+		id := s.slots[slot].ID
+		if in.Phase&check.Body == 0 && id.Body() || head && id == buffer.SPayload && len(q.Body) == 0 {
 			continue
 		}
-		v := sc.value(s, slot, e.Two)
+		v := sc.value(s, slot, in.Env.Two)
 		if !v.Present {
 			continue
 		}
@@ -153,15 +174,6 @@ func (s *Set) Match(in *Input, hit func(*Hit)) {
 			a.scan(m, sc.collect)
 		}
 	}
-	sortCandidates(sc.candidates)
-	for _, i := range sc.candidates {
-		s.try(&s.rules[i], sc, in, hit)
-		if e.Steps < 0 {
-			break
-		}
-	}
-	sc.buffers.Req = nil
-	scratches.Put(sc)
 }
 
 // MatchAll is Match without the prefilter: every rule is tried. It exists to
@@ -196,7 +208,7 @@ func (s *Set) try(r *compiled, sc *scratch, in *Input, hit func(*Hit)) {
 		return
 	}
 	e := in.Env
-	if !r.addressed(e) {
+	if !r.anywhere && !r.addressed(e) {
 		return
 	}
 	for _, c := range r.Before {
@@ -243,9 +255,6 @@ func (r *compiled) addressed(e *keyword.Env) bool {
 		if !e.Two {
 			return false
 		}
-	}
-	if x.Src.Any && x.Dst.Any && x.SrcPorts.Any && x.DstPorts.Any && !x.Both {
-		return x.Src.Has(e.Client.Addr()) && x.Dst.Has(e.Server.Addr()) && x.SrcPorts.Has(e.Client.Port()) && x.DstPorts.Has(e.Server.Port())
 	}
 	if x.Src.Has(e.Client.Addr()) && x.SrcPorts.Has(e.Client.Port()) && x.Dst.Has(e.Server.Addr()) && x.DstPorts.Has(e.Server.Port()) {
 		return true

@@ -46,6 +46,8 @@ type compiled struct {
 	body   bool            // looks at the body
 	value  bool            // looks at values, of the head and then of the body
 	always bool            // no text that the prefilter could look for
+	// anywhere says that the rule's header holds for every request.
+	anywhere bool
 }
 
 // Set is a number of compiled rules, ready to match. It never changes and is
@@ -54,6 +56,10 @@ type Set struct {
 	rules   []compiled
 	slots   []*keyword.Spec
 	anchors []*anchors // by slot
+	// head looks in the head of a plain request for the texts of all buffers
+	// that stand in it; inHead marks their slots.
+	head    *anchors
+	inHead  []bool
 	always  []int32
 	Reports []Report
 	// Values says that a rule looks at the values that package request reads.
@@ -263,6 +269,7 @@ func (s *Set) build(programs []*keyword.Program) {
 	})
 	slots := map[string]int{}
 	texts := []map[string][]int32{}
+	headTexts := map[string][]int32{}
 	for i, p := range programs {
 		for g := range p.Groups {
 			grp := &p.Groups[g]
@@ -272,10 +279,11 @@ func (s *Set) build(programs []*keyword.Program) {
 				slots[grp.Spec.Key] = at
 				s.slots = append(s.slots, grp.Spec)
 				texts = append(texts, map[string][]int32{})
+				s.inHead = append(s.inHead, grp.Spec.ID.InHead() && len(grp.Spec.Transforms) == 0)
 			}
 			grp.Slot = at
 		}
-		c := compiled{Program: p, groups: p.Groups}
+		c := compiled{Program: p, anywhere: anywhere(p.Rule)}
 		for _, g := range p.Groups {
 			c.body = c.body || g.Spec.ID.Body()
 			c.value = c.value || g.Spec.ID == buffer.SValue
@@ -283,6 +291,11 @@ func (s *Set) build(programs []*keyword.Program) {
 		}
 		if t, slot := fastPattern(p); t != "" {
 			texts[slot][t] = append(texts[slot][t], int32(i))
+			// Without a body the payload is the head.
+			if s.inHead[slot] || s.slots[slot].ID == buffer.SPayload {
+				piece := rarestLine(t)
+				headTexts[piece] = append(headTexts[piece], int32(i))
+			}
 		} else {
 			c.always = true
 			s.always = append(s.always, int32(i))
@@ -291,10 +304,47 @@ func (s *Set) build(programs []*keyword.Program) {
 		sort.SliceStable(c.groups, func(a, b int) bool { return cost(c.groups[a]) < cost(c.groups[b]) })
 		s.rules = append(s.rules, c)
 	}
+	s.head = buildAnchors(headTexts)
 	s.anchors = make([]*anchors, len(s.slots))
 	for i, t := range texts {
 		s.anchors[i] = buildAnchors(t)
 	}
+}
+
+func anywhere(r *rule.Rule) bool {
+	return r.Src.All() && r.Dst.All() && r.SrcPorts.All() && r.DstPorts.All() && r.Proto != "http1" && r.Proto != "http2"
+}
+
+// rareness scores a text for the prefilter: long and made of what seldom
+// stands in a request is best.
+func rareness(t string) int {
+	score := min(len(t), 24) * 10
+	rare := 1000
+	for i := 0; i+4 <= len(t); i++ {
+		if common[t[i:i+4]] {
+			continue
+		}
+		f := 0
+		for j := i; j < i+4; j++ {
+			f += keyword.Frequency(t[j])
+		}
+		rare = min(rare, f)
+	}
+	if rare == 1000 {
+		return score/2 - 150 // it stands in nearly every request
+	}
+	return score + (240-rare)/2
+}
+
+// rarestLine is the part of a text between line ends that is rarest.
+func rarestLine(t string) string {
+	best, score := "", -1000
+	for _, part := range strings.FieldsFunc(t, func(r rune) bool { return r == '\r' || r == '\n' }) {
+		if s := rareness(part); s > score && len(part) > 1 {
+			best, score = part, s
+		}
+	}
+	return best
 }
 
 // cost orders a rule's groups: those that are short and quick to refute come
@@ -316,26 +366,10 @@ func cost(g keyword.Group) int {
 func fastPattern(p *keyword.Program) (text string, slot int) {
 	best := 0
 	consider := func(t string, at, bonus int) {
-		if len(t) < 2 {
+		if len(t) < 2 || len(rarestLine(t)) < 2 {
 			return
 		}
-		score := min(len(t), 24)*10 + bonus
-		rare := 1000
-		for i := 0; i+4 <= len(t); i++ {
-			if common[t[i:i+4]] {
-				continue
-			}
-			f := 0
-			for j := i; j < i+4; j++ {
-				f += keyword.Frequency(t[j])
-			}
-			rare = min(rare, f)
-		}
-		if rare == 1000 {
-			score -= 150 // it stands in nearly every request
-		} else {
-			score += (240 - rare) / 8
-		}
+		score := bonus + rareness(rarestLine(t))
 		if score+1000 > best {
 			best, text, slot = score+1000, t, at
 		}
@@ -352,6 +386,10 @@ func fastPattern(p *keyword.Program) (text string, slot int) {
 			bonus = -20
 		case buffer.SPayload, buffer.NPayload:
 			bonus = -40
+		}
+		switch g.Spec.ID {
+		case buffer.SHeaderRaw, buffer.SStart, buffer.SPayload, buffer.SLine, buffer.SRequestHeader:
+			bonus -= 40 // long, and mostly scanned under another name already
 		}
 		for _, st := range g.Steps {
 			switch st := st.(type) {

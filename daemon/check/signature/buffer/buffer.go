@@ -296,6 +296,47 @@ func (s *Set) raw() []byte {
 	return s.end(at)
 }
 
+// Head is the request line and the headers as one text.
+func (s *Set) Head() []byte {
+	line, head := s.line(), s.rawHeaders()
+	at := s.begin()
+	s.arena = append(append(append(s.arena, line...), "\r\n"...), head...)
+	return s.end(at)
+}
+
+// InHead says that what a buffer holds stands in Head too, line by line, if
+// Plain, so that it need not be scanned for itself. Short buffers with many
+// short texts are: their texts would stand everywhere else in the head.
+func (id ID) InHead() bool {
+	switch id {
+	case SURIRaw, SLine, SProtocol, SHeader, SHeaderRaw, SCookie, SHostRaw, SReferer,
+		SContentType, SContentLen, SAccept, SAcceptLang, SAcceptEnc, SConnection, SStart, SRequestHeader:
+		return true
+	}
+	return false
+}
+
+// Plain says that the head is written as usual: no header twice, none folded,
+// one space behind each colon. Then every line of a Suricata buffer about
+// headers stands in Head as it is.
+func (s *Set) Plain() bool {
+	q := s.Req
+	if q.Two {
+		return false
+	}
+	size := 2
+	for _, h := range q.Headers {
+		size += len(h.Name) + len(h.Value) + 4
+		if n := len(h.Value); n > 0 && (h.Value[0] <= ' ' || h.Value[n-1] <= ' ') {
+			return false
+		}
+		if n := len(h.Name); n == 0 || h.Name[0] <= ' ' || h.Name[n-1] <= ' ' || bytes.IndexByte(h.Value, '\n') >= 0 {
+			return false
+		}
+	}
+	return (q.RawHeaders == nil || len(q.RawHeaders) == size) && len(s.headers()) == len(q.Headers)
+}
+
 // header is the first header of this lower-case name.
 func (s *Set) header(lower string) ([]byte, bool) {
 	for _, h := range s.Req.Headers {

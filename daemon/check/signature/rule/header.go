@@ -30,6 +30,12 @@ var (
 	anyPort    = &Ports{Any: true}
 )
 
+// All says that the set holds every address.
+func (s *Addresses) All() bool { return s == nil || s.Any && len(s.no) == 0 }
+
+// All says that the set holds every port.
+func (s *Ports) All() bool { return s == nil || s.Any && len(s.no) == 0 }
+
 // Has says whether the set holds a. An unknown address (the zero value) is in
 // every set: what is not known must not keep a rule silent.
 func (s *Addresses) Has(a netip.Addr) bool {
