@@ -26,5 +26,5 @@ echo "== the model alone, and all checks together"
 for set in dev dev-recorded; do
 	"$bin" inspect "$data/$set.jsonl.gz" >"$tmp/$set.verdicts" 2>"$tmp/$set.errors" || { cat "$tmp/$set.errors" >&2; exit 1; }
 done
-"$bin" model evaluate --data "$data/dev.jsonl.gz,$data/dev-recorded.jsonl.gz" --verdicts "$tmp/dev.verdicts,$tmp/dev-recorded.verdicts"
+"$bin" model evaluate --mutations 10 --data "$data/dev.jsonl.gz,$data/dev-recorded.jsonl.gz" --verdicts "$tmp/dev.verdicts,$tmp/dev-recorded.verdicts"
 exit $failed

@@ -75,7 +75,7 @@ func modelEvaluateVerb() *cobra.Command {
 	var data []string
 	var file, scores string
 	var verdicts []string
-	var worst int
+	var worst, mutations int
 	c := &cobra.Command{
 		Use:   "evaluate --data FILE...",
 		Short: "Measure a model on labelled requests",
@@ -99,7 +99,14 @@ func modelEvaluateVerb() *cobra.Command {
 					return err
 				}
 			}
-			return rep.Write(c.OutOrStdout(), m, 80, worst)
+			if err := rep.Write(c.OutOrStdout(), m, 80, worst); err != nil || mutations == 0 {
+				return err
+			}
+			evasions, err := train.Evade(m, rep, mutations, 80, 7)
+			if err != nil {
+				return err
+			}
+			return train.WriteEvasions(c.OutOrStdout(), evasions)
 		},
 	}
 	f := c.Flags()
@@ -107,6 +114,7 @@ func modelEvaluateVerb() *cobra.Command {
 	f.StringVar(&file, "model", "", "the model file; without it the embedded one")
 	f.StringSliceVar(&verdicts, "verdicts", nil, "what \"sallyport inspect\" wrote for the same files in the same order, to add all checks together")
 	f.StringVar(&scores, "scores", "", "a file to write every request's score to, as JSON lines")
+	f.IntVar(&mutations, "mutations", 0, "how many random mutations of each attack to score too")
 	f.IntVar(&worst, "worst", 20, "how many of the worst errors to list")
 	return c
 }

@@ -49,8 +49,15 @@ func (m *Maker) Benign() *Sample {
 	root := m.plain[m.w.r.IntN(len(m.plain))]
 	text := m.w.expand(root, 0)
 	s := &Sample{Class: "benign", Source: "made-" + strings.TrimPrefix(root, "benign."), Text: text, Request: m.place(text)}
-	if root == "benign.webpath" && m.w.r.IntN(3) > 0 {
+	switch n := m.w.r.IntN(3); {
+	case root == "benign.webpath" && n > 0:
 		s.Request = m.target(text)
+	case root == "benign.url" && n > 0:
+		s.Request = m.header("Referer", text)
+	case root == "benign.cookie" && n > 0:
+		s.Request = m.header("Cookie", text)
+	case root == "benign.header" && n > 0:
+		s.Request = m.header("X-"+m.w.pronounceable(), text)
 	}
 	return s
 }
@@ -71,6 +78,13 @@ func (m *Maker) target(path string) *request.Request {
 	r := m.place("")
 	r.Method, r.URI, r.Body = "GET", []byte(path), request.Body{}
 	r.Headers = r.Headers[:1]
+	return r
+}
+
+// header makes a request with the value in a header.
+func (m *Maker) header(name, text string) *request.Request {
+	r := m.target("/" + m.w.pronounceable())
+	r.Headers = append(r.Headers, request.Header{Name: []byte(name), Value: []byte(strings.NewReplacer("\n", " ", "\r", " ").Replace(text))})
 	return r
 }
 

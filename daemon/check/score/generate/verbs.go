@@ -58,7 +58,8 @@ const idChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-
 // verbs make something of a rule's expansion.
 var verbs map[string]func(w *writer, rule string, depth int) string
 
-func init() {
+func init() { // a record expands rules, so these tables would refer to themselves
+	makers["record"] = (*writer).record
 	on := func(f func(string) string) func(*writer, string, int) string {
 		return func(w *writer, rule string, depth int) string { return f(w.expand(rule, depth)) }
 	}
@@ -178,6 +179,26 @@ func (w *writer) pronounceable() string {
 		b.WriteByte(v[w.r.IntN(len(v))])
 		if w.r.IntN(3) == 0 {
 			b.WriteByte(c[w.r.IntN(len(c))])
+		}
+	}
+	return b.String()
+}
+
+// record is fields joined by whatever some program's author chose.
+func (w *writer) record() string {
+	marks := []string{"~", "^", "*", "@", "%", "!", "|", "$", "#", ":", ";", ",", "=", "+", ".", "_", "/", "-", "&", " ", "**", "::", "||", "--", "~~", "@@", "%%", ";;",
+		"|#|", "$$", "==", "=>", "->", ":=", "<>", "()", "[]", "{}", "'", "\"", "\\", "%1%", "%0%", "!!", "/*", "*/", "//"}
+	outer, inner := marks[w.r.IntN(len(marks))], marks[w.r.IntN(len(marks))]
+	fields := []string{"int", "hex8", "letters", "id", "pword", "float", "uuid", "epoch", "latin", "host", "no", "signed", "digit", "pname", "b64short", "words2"}
+	var b strings.Builder
+	for n := 2 + w.r.IntN(14); n > 0; n-- {
+		b.WriteString(w.expand(fields[w.r.IntN(len(fields))], maxDepth-4))
+		if w.r.IntN(3) == 0 {
+			b.WriteString(inner)
+			b.WriteString(w.expand(fields[w.r.IntN(len(fields))], maxDepth-4))
+		}
+		if n > 1 {
+			b.WriteString(outer)
 		}
 	}
 	return b.String()

@@ -253,6 +253,16 @@ func (r *Report) Worst(n int) (alarms, misses []Judged) {
 	return
 }
 
+// WriteEvasions prints how mutations fare.
+func WriteEvasions(w io.Writer, es []Evasion) error {
+	p := &printer{w: w}
+	p.f("attacks written differently\n%-16s %8s %9s %8s %9s\n", "class", "attacks", "found", "mutants", "found")
+	for _, e := range es {
+		p.f("%-16s %8d %9s %8d %9s\n", e.Class, e.Attacks, percent(share(e.Found, e.Attacks), e.Attacks), e.Mutants, percent(share(e.FoundMutants, e.Mutants), e.Mutants))
+	}
+	return p.err
+}
+
 // Write prints the report as text.
 func (r *Report) Write(w io.Writer, m *model.Model, threshold float32, worst int) error {
 	p := &printer{w: w}
