@@ -85,9 +85,12 @@ func New(keys int, seed uint64) *Store {
 
 // Key hashes parts into a key of the named space. Parts are told apart:
 // ("ab", "c") and ("a", "bc") are two keys.
-func (s *Store) Key(space string, parts ...[]byte) Key {
+func (s *Store) Key(space string, parts ...[]byte) Key { return KeyOf(s.seed, space, parts...) }
+
+// KeyOf is Key for stores of several daemons, under a seed they agreed on.
+func KeyOf(seed uint64, space string, parts ...[]byte) Key {
 	var d xxhash.Digest
-	d.ResetWithSeed(s.seed)
+	d.ResetWithSeed(seed)
 	var size [4]byte
 	binary.LittleEndian.PutUint32(size[:], uint32(len(space)))
 	_, _ = d.Write(size[:])

@@ -47,15 +47,16 @@ func (c *Check) ended(l *limit, o *outcome.Outcome, state *keyed.Store, id []byt
 		if !l.build(&kb, c, &s, false) {
 			return
 		}
-		k = state.Key(l.space, kb.b[:kb.n])
+		k = c.key(l, state, l.space, kb.b[:kb.n])
 	}
 	if l.upstream {
 		if o.UpstreamAddr == "" {
 			return
 		}
-		var rest [8]byte
+		var rest [8 + maxPart]byte
 		binary.LittleEndian.PutUint64(rest[:], uint64(k))
-		full := state.Key(l.space+"@", rest[:], []byte(o.UpstreamAddr))
+		n := 8 + copy(rest[8:], o.UpstreamAddr)
+		full := c.key(l, state, l.backendSpace, rest[:n])
 		state.SetBits(k, o.Time, l.longest()+time.Minute, ^uint64(0), uint64(full))
 		k = full
 	}

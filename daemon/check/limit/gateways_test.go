@@ -25,7 +25,7 @@ key = ["address"]
 			t.Fatal(err)
 		}
 		t.Cleanup(c.remote.Release)
-		out[i] = &gate{Check: c, t: t, state: keyed.New(1000, uint64(1)), id: i << 20}
+		out[i] = &gate{Check: c, t: t, state: keyed.New(1000, uint64(i)), id: i << 20}
 		for c.remote.Away() {
 			time.Sleep(5 * time.Millisecond)
 		}

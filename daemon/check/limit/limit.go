@@ -69,7 +69,9 @@ type limit struct {
 	interval  time.Duration
 	growth    keyed.Growth
 	banSpace  string
-	rates     []shared.Rate
+	// backendSpace is that of keys with the backend's address in them.
+	backendSpace string
+	rates        []shared.Rate
 }
 
 // New builds the check. Errors are *check.SettingError.
@@ -127,7 +129,7 @@ func New(s Settings, env check.Env) (check.Check, error) {
 }
 
 func prepare(of Limit) (limit, error) {
-	l := limit{Limit: of, space: "limit/" + of.Name, idSpace: "limit-id/" + of.Name, heldSpace: "limit-held/" + of.Name, banSpace: "limit-ban/" + of.Name}
+	l := limit{Limit: of, space: "limit/" + of.Name, idSpace: "limit-id/" + of.Name, heldSpace: "limit-held/" + of.Name, banSpace: "limit-ban/" + of.Name, backendSpace: "limit-backend/" + of.Name}
 	var err error
 	if l.parts, err = parseParts(of.Key); err != nil {
 		return l, err
@@ -263,6 +265,14 @@ func (l *limit) about(site, route, method string, host []byte) bool {
 		(len(m.Host) == 0 || slices.ContainsFunc(m.Host, func(h string) bool { return h == string(host) }))
 }
 
+// key hashes a limit's key: for a shared limit under the seed of all gateways.
+func (c *Check) key(l *limit, state *keyed.Store, space string, key []byte) keyed.Key {
+	if l.Shared != "" && c.remote != nil {
+		return keyed.KeyOf(c.remote.Seed(), space, key)
+	}
+	return state.Key(space, key)
+}
+
 // verdict is what one limit says of a request.
 type verdict struct {
 	refused bool
@@ -280,7 +290,7 @@ func (c *Check) ask(l *limit, v *check.Visit) (refused bool) {
 	if !l.build(&kb, c, &s, false) {
 		return false
 	}
-	k := v.State.Key(l.space, kb.b[:kb.n])
+	k := c.key(l, v.State, l.space, kb.b[:kb.n])
 	var d verdict
 	var token keyed.Held
 	if l.Concurrent > 0 {

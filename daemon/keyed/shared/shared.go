@@ -30,6 +30,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/redis/rueidis"
 
 	"github.com/sallyport/sallyport/daemon/keyed"
@@ -72,6 +73,7 @@ type Rate struct {
 type Client struct {
 	o      Options
 	option rueidis.ClientOption
+	seed   uint64
 	redis  atomic.Pointer[rueidis.Client]
 	users  atomic.Int64
 	away   atomic.Bool
@@ -108,6 +110,7 @@ func Open(o Options) (*Client, error) {
 		o: o, option: opt, pending: map[uint64]pending{}, spare: map[uint64]pending{},
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	c.seed = xxhash.Sum64String(o.Prefix + "\x00" + opt.Password)
 	c.users.Store(1)
 	c.away.Store(true)
 	c.missed.Store(-1) // the first answer is no return
@@ -194,6 +197,11 @@ func (c *Client) Release() {
 		})
 	}
 }
+
+// Seed is what gateways of one prefix and password hash keys under: no two of
+// them would name a client alike under seeds of their own, and no client
+// knows it where there is a password.
+func (c *Client) Seed() uint64 { return c.seed }
 
 // Away says that Redis is not asked at present.
 func (c *Client) Away() bool { return c.away.Load() }
