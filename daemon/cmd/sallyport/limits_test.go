@@ -142,7 +142,7 @@ match = { status = [404] }
 	if got := backend.wrong.Load(); got < 10 || got > 10+3*workers {
 		t.Errorf("%d of 200 guesses reached the backend, want 10 and up to %d under way: %v", got, 3*workers, stuffed)
 	}
-	t.Logf("stuffing: limit 10, %d of 200 guesses reached the backend with %d at a time", backend.wrong.Load(), workers)
+	t.Logf("stuffing: limit 10, %d of 200 guesses reached the backend with %d at a time: %v", backend.wrong.Load(), workers, stuffed)
 	if s, h := r.call("192.0.2.1", "POST", "/login", `{"password":"right"}`); s != 429 || h.Get("Retry-After") == "" || !strings.HasPrefix(h.Get("RateLimit-Policy"), `"stuffing";q=10;w=300`) || !strings.HasPrefix(h.Get("RateLimit"), `"stuffing";r=0;t=`) {
 		t.Errorf("answered %d with %v", s, h)
 	}
