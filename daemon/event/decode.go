@@ -93,6 +93,7 @@ type ownDoc struct {
 	Headers     []Field      `json:"headers"`
 	HeadersCut  bool         `json:"headers_cut"`
 	BodyOmitted string       `json:"body_omitted"`
+	BodyCut     bool         `json:"body_cut"`
 	Outcome     *outcomeDoc  `json:"outcome"`
 }
 
@@ -131,7 +132,7 @@ func (d *document) event() *Event {
 		Kind: Kind(d.Event.Action), Time: d.Time, ID: d.Event.ID,
 		Client: d.Client.addrPort(), ServerAddr: d.Server.addrPort(),
 		Method: d.HTTP.Request.Method, Host: d.URL.Domain, URI: d.URL.Original,
-		Headers: o.Headers, HeadersCut: o.HeadersCut, BodyOmitted: o.BodyOmitted,
+		Headers: o.Headers, HeadersCut: o.HeadersCut, BodyOmitted: o.BodyOmitted, BodyCut: o.BodyCut,
 		BodyBytes: d.HTTP.Request.Body.Bytes,
 		Site:      o.Site, Route: o.Route, Mode: o.Mode, Door: o.Door,
 		Verdict: o.Verdict, WouldDeny: o.WouldDeny, Status: d.HTTP.Response.Status,

@@ -184,7 +184,7 @@ func (e *Event) appendOwn(w *writer) {
 	}
 	w.bool("headers_cut", e.HeadersCut)
 	w.str("body_omitted", e.BodyOmitted)
-	w.bool("body_cut", len(e.Body) > 0 && e.BodyBytes > int64(len(e.Body)))
+	w.bool("body_cut", e.BodyCut)
 	if e.Kind == KindOutcome || e.Outcome != nil {
 		appendOutcome(w, e.Outcome)
 	}

@@ -49,6 +49,8 @@ type Event struct {
 	HeadersCut bool
 	Body       []byte // the first bytes, up to MaxBody
 	BodyBytes  int64  // the whole body's length
+	// BodyCut says, once it was redacted, that Body is not the whole of it.
+	BodyCut bool
 	// BodyOmitted says why Redacted kept nothing of the body: "binary",
 	// "encoded" (by its Content-Encoding) or "off".
 	BodyOmitted string

@@ -27,6 +27,7 @@ func Redacted(e *Event, r *redact.Redactor, keepBody bool) *Event {
 	}
 	c.URI = percentEncode(s.URI(e.URI))
 	c.Body, c.BodyOmitted = redactBody(e, s, keepBody)
+	c.BodyCut = len(c.Body) > 0 && (e.BodyCut || int64(len(e.Body)) < e.BodyBytes)
 	c.Host, c.Method = printable(s.Text(e.Host)), printable(e.Method)
 	c.Protocol = printable(e.Protocol)
 	c.Findings = redactFindings(e.Findings, s)

@@ -113,8 +113,8 @@ func curlMissing(e *event.Event) (out []string) {
 	}
 	if e.BodyOmitted != "" && e.BodyBytes > 0 {
 		out = append(out, fmt.Sprintf("the body of %d bytes was not kept: %s", e.BodyBytes, e.BodyOmitted))
-	} else if e.BodyBytes > int64(len(e.Body)) && e.BodyBytes > 0 {
-		out = append(out, fmt.Sprintf("the body is the first %d of %d bytes", len(e.Body), e.BodyBytes))
+	} else if e.BodyCut {
+		out = append(out, fmt.Sprintf("the body is the beginning of %d bytes", e.BodyBytes))
 	}
 	if e.HeadersCut {
 		out = append(out, "not all headers were kept")

@@ -429,8 +429,8 @@ func (p *printer) body(e *event.Event) {
 		for _, line := range strings.Split(strings.TrimRight(string(e.Body), "\r\n"), "\n") {
 			p.f("%s\n", p.highlight(strings.TrimRight(line, "\r"), e.Findings))
 		}
-		if e.BodyBytes > int64(len(e.Body)) {
-			p.f("(the first %d of %d bytes)\n", len(e.Body), e.BodyBytes)
+		if e.BodyCut {
+			p.f("(the body goes on: it has %d bytes)\n", e.BodyBytes)
 		}
 	case e.BodyOmitted != "":
 		p.f("\n(a body of %d bytes was not kept: %s)\n", e.BodyBytes, e.BodyOmitted)

@@ -168,8 +168,8 @@ func showsAttack(b []byte) bool {
 func appendOutline(dst, b []byte) []byte {
 	for i := 0; i < len(b); {
 		j := i
-		for j < len(b) && wordByte(b[j]) {
-			j++
+		for j < len(b) && (wordByte(b[j]) || j > i && j+1 < len(b) && (b[j] == '-' || b[j] == '.') && wordByte(b[j+1])) {
+			j++ // what hyphens and dots join is one word
 		}
 		switch w := b[i:j]; {
 		case len(w) == 0:

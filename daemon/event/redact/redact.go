@@ -16,6 +16,7 @@ package redact
 import (
 	"bytes"
 	"slices"
+	"strings"
 )
 
 // Mask stands for what was taken out.
@@ -139,7 +140,9 @@ func (s *Session) mask(b []byte, spans []span) string {
 	}
 	spans = merge(spans)
 	for _, sp := range spans {
-		s.remember(b[sp.from:sp.to])
+		secret := b[sp.from:sp.to]
+		s.remember(secret)
+		s.rememberParts(secret, bytes.HasSuffix(b[:sp.from], []byte("://")))
 	}
 	out, _ := apply(b, spans, [2]int{})
 	return string(out)
@@ -166,6 +169,24 @@ func (s *Session) remember(secret []byte) {
 			return
 		}
 		secret = decoded
+	}
+}
+
+// rememberParts keeps the parts of a secret that is made of several: user and
+// password, the parameters of a digest, the lines of a key. A part without a
+// digit is most likely a word of its format; not so the password in a URL.
+func (s *Session) rememberParts(secret []byte, userinfo bool) {
+	if user, password, ok := bytes.Cut(secret, []byte(":")); ok && userinfo && len(user) > 0 {
+		s.remember(password)
+		return
+	}
+	if !bytes.ContainsAny(secret, ":\"',=; \t\r\n") {
+		return
+	}
+	for _, part := range bytes.FieldsFunc(secret, func(r rune) bool { return strings.ContainsRune(":\"',=; \t\r\n", r) }) {
+		if bytes.ContainsAny(part, "0123456789") {
+			s.remember(part)
+		}
 	}
 }
 

@@ -245,7 +245,7 @@ func shortened(e *event.Event, room int) []byte {
 	c := *e
 	c.Headers, c.HeadersCut = nil, len(e.Headers) > 0
 	if len(c.Body) > 0 {
-		c.Body, c.BodyOmitted = nil, "shortened"
+		c.Body, c.BodyOmitted, c.BodyCut = nil, "shortened", false
 	}
 	b := event.AppendJSON(nil, &c)
 	if len(b) <= room {

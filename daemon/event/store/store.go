@@ -367,6 +367,7 @@ func Join(earlier, later *event.Event) *event.Event {
 	}
 	if len(j.Body) == 0 && j.BodyOmitted == "" {
 		j.Body, j.BodyOmitted, j.BodyBytes = earlier.Body, earlier.BodyOmitted, max(earlier.BodyBytes, j.BodyBytes)
+		j.BodyCut = earlier.BodyCut
 	}
 	fill := func(dst *string, v string) {
 		if *dst == "" {
