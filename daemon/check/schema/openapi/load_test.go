@@ -93,7 +93,6 @@ func TestWhatIsNoDocumentIsRefusedWithThePlace(t *testing.T) {
 		`a: 1`:                          "x.yaml:1:1: neither",
 		"openapi: 4.0.0\npaths: {}":     `x.yaml:1:10: OpenAPI version "4.0.0"`,
 		"swagger: '1.2'\npaths: {}":     `x.yaml:1:10: Swagger version "1.2"`,
-		"openapi: 3.0.0\ninfo: {}":      "x.yaml:1:1: no paths",
 		"openapi: 3.0.0\n  paths: {":    "x.yaml",
 		"{\"openapi\": \"3.0.0\",\n ]}": "x.yaml:1:20: not JSON",
 	} {
