@@ -21,7 +21,7 @@ import (
 	"github.com/sallyport/sallyport/daemon/request"
 )
 
-func write(t *testing.T, name, text string) string {
+func sourceFile(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -59,7 +59,7 @@ paths:
 `
 
 func TestLearnWritesADocumentOfAnAccessLog(t *testing.T) {
-	log := write(t, "access.log", accessLog())
+	log := sourceFile(t, "access.log", accessLog())
 	out, told := verb(t, exitOK, "learn", log)
 	doc, err := openapi3.NewLoader().LoadFromData([]byte(out))
 	if err != nil || doc.Paths.Len() != 1 || doc.Paths.Find("/items/{itemId}") == nil {
@@ -84,14 +84,14 @@ func TestLearnWritesADocumentOfAnAccessLog(t *testing.T) {
 }
 
 func TestLearnDiffTellsWhatDiffers(t *testing.T) {
-	log, doc := write(t, "access.log", accessLog()), write(t, "api.yaml", itemsDocument)
+	log, doc := sourceFile(t, "access.log", accessLog()), sourceFile(t, "api.yaml", itemsDocument)
 	out, _ := verb(t, exitFailed, "learn", "diff", doc, log)
 	want := "zombie  GET     /items/{id} (20 calls"
 	if !strings.Contains(out, want) || !strings.Contains(out, `drift   GET     /items/{id}: query parameter "limit" is sent but not documented`) ||
 		!strings.Contains(out, "orphan  GET     /never\n") || strings.Contains(out, "/rare") {
 		t.Errorf("%s", out)
 	}
-	same := write(t, "same.yaml", "openapi: 3.0.0\npaths:\n  /items/{id}: {get: {parameters: [{name: limit, in: query}]}}\n")
+	same := sourceFile(t, "same.yaml", "openapi: 3.0.0\npaths:\n  /items/{id}: {get: {parameters: [{name: limit, in: query}]}}\n")
 	if out, _ := verb(t, exitOK, "learn", "diff", same, log); out != "" {
 		t.Errorf("%s", out)
 	}
@@ -139,7 +139,7 @@ func TestTheRunningDaemonIsAskedForItsEndpoints(t *testing.T) {
 	if lines := strings.Split(strings.TrimSpace(out), "\n"); len(lines) != 3 || !json.Valid([]byte(lines[0])) {
 		t.Errorf("%s", out)
 	}
-	doc := write(t, "api.yaml", itemsDocument)
+	doc := sourceFile(t, "api.yaml", itemsDocument)
 	out, _ = verb(t, exitFailed, "learn", "diff", "--control", socket, doc)
 	if !strings.Contains(out, "zombie  GET     /items/{id}") || !strings.Contains(out, "orphan  GET     /never") || strings.Contains(out, "rare") || strings.Contains(out, "drift") {
 		t.Errorf("%s", out)
