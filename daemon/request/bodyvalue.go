@@ -43,6 +43,9 @@ func (r *Request) BodyValues() []Value {
 	if !whole {
 		r.wholeBody(text)
 	}
+	if len(r.body) == MaxValues {
+		r.body = append(r.body, Value{Kind: BodyText, Part: "rest", Raw: text, Text: text, Parent: -1})
+	}
 	if sent := r.Body.Bytes; len(sent) > 0 && &sent[0] != &b[0] {
 		// A backend that ignores the content encoding reads what was sent.
 		r.runs(BodyText, nil, "encoded", sent, -1)
@@ -127,9 +130,6 @@ func (r *Request) readJSON(b []byte, lines bool) bool {
 	}
 	ok := r.json.Walk(b, lines, jsonSink{r})
 	r.into = place{}
-	if r.markSeen[1]>>MarkValues&1 != 0 && len(r.body) == MaxValues {
-		r.body = append(r.body, Value{Kind: BodyText, Part: "rest", Raw: b, Text: b, Parent: -1})
-	}
 	return ok
 }
 

@@ -108,6 +108,17 @@ func TestMoreValuesThanTheBoundLeaveTheRestAsOne(t *testing.T) {
 	expectMark(t, r, MarkValues)
 }
 
+func TestMoreProtobufFieldsThanTheBoundLeaveTheRestAsOne(t *testing.T) {
+	r := post("application/x-protobuf", append(bytes.Repeat([]byte("\x0a\x01a"), MaxValues+1), "\x0a\x08<script>"...))
+	defer r.Release()
+	all(r)
+	vs := r.BodyValues()
+	if last := vs[len(vs)-1]; len(vs) != MaxValues+1 || !bytes.Contains(last.Text, []byte("<script>")) {
+		t.Errorf("%d values, the last is %s", len(vs), last.Where())
+	}
+	expectMark(t, r, MarkValues)
+}
+
 func compressed(t *testing.T, coding string, plain []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer

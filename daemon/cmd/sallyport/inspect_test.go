@@ -90,3 +90,47 @@ func TestInspectRefusesAMissingFileAndAWrongCommandLine(t *testing.T) {
 		t.Errorf("status %d, said %q", status, errs)
 	}
 }
+
+func TestInspectKeepsStateOnlyWhenAsked(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "sallyport.toml")
+	text := "[defaults]\nmode = \"enforce\"\n[check.limit]\n[[check.limit.limit]]\nname = \"calls\"\nkey = [\"address\"]\nrate = \"2/1m\"\n"
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var in strings.Builder
+	for i, c := range []struct{ client, time string }{
+		{"192.0.2.1", "10:00:00"}, {"192.0.2.1", "10:00:01"}, {"192.0.2.1", "10:00:02"}, {"192.0.2.2", "10:00:03"}, {"192.0.2.1", "10:05:00"},
+	} {
+		fmt.Fprintf(&in, `{"id":"%d","method":"GET","uri":"/","headers":{"Host":"x.org"},"client":"%s","time":"2026-01-02T%sZ"}`+"\n", i, c.client, c.time)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--config", config, "--stateful", "-"}, "allow allow deny allow allow"},
+		{[]string{"--config", config, "-"}, "allow allow allow allow allow"},
+	} {
+		_, answers, errs := inspectLines(t, in.String(), c.args...)
+		var got []string
+		for _, a := range answers {
+			got = append(got, fmt.Sprint(a["verdict"]))
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%v: %v, want %s; %s", c.args, got, c.want, errs)
+		}
+	}
+}
+
+func TestInspectFindsTheSameAsAloneOnAllCores(t *testing.T) {
+	var in strings.Builder
+	for i := range 600 {
+		fmt.Fprintf(&in, `{"id":"%d","method":"GET","uri":"/a%%00b?q=%%27%%20or%%201%%3D1--&n=%d"}`+"\n", i, i)
+	}
+	_, one, _ := inspectLines(t, in.String(), "--workers", "1", "-")
+	_, many, _ := inspectLines(t, in.String(), "--workers", "8", "-")
+	a, _ := json.Marshal(one)
+	b, _ := json.Marshal(many)
+	if !bytes.Equal(a, b) || one[0]["verdict"] != "deny" {
+		t.Errorf("one worker and eight differ, or nothing was found: %v, %v", one[0], many[0])
+	}
+}
