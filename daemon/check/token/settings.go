@@ -16,8 +16,8 @@ import (
 // Settings are the table [check.token].
 type Settings struct {
 	// Files with the public keys that tokens are signed with, each a JWK set
-	// (RFC 7517). Read at start and on reload. Without any, a JWT's signature
-	// is not judged; its algorithm, form and times are.
+	// (RFC 7517). Read at start and on reload. Without any, a JWT is not judged
+	// but for the algorithm "none".
 	JWKS []string `toml:"jwks"`
 	// Signature algorithms that are accepted. "none" never is. HS256, HS384 and
 	// HS512 need a secret (kty "oct") in a JWKS file and are never tried with a
@@ -78,8 +78,8 @@ type RuleSettings struct {
 	Public bool `toml:"public"`
 }
 
-// Defaults are the settings without a file: nothing is required, and a JWT
-// that comes is judged by its form.
+// Defaults are the settings without a file: nothing is required, and of a JWT
+// that comes only the algorithm "none" is a finding.
 func Defaults() Settings {
 	return Settings{
 		Algorithms:    []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"},

@@ -8,8 +8,10 @@ package token
 
 import (
 	"bytes"
+	"encoding/base64"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/daemon/check"
@@ -50,6 +52,10 @@ func (c *Check) Judge(v *check.Visit) {
 		}
 		return
 	}
+	if !c.judges() {
+		c.formOnly(v, creds)
+		return
+	}
 	if i := second(creds); i > 0 {
 		v.Add(finding("several", check.High, 401, creds[i].where, "several credentials of one kind came; a backend may read another one than the gateway",
 			"one credential, in one place alone (RFC 6750, section 2)"))
@@ -76,9 +82,51 @@ func (c *Check) Judge(v *check.Visit) {
 	c.authorise(v, need, accepted, scopes, creds[0].where)
 }
 
+// formOnly judges credentials where there is nothing to check them against.
+// The API may well use encrypted tokens, tokens in links, or expired ones to
+// ask for new; a token that says it has no signature is an attack all the same.
+func (c *Check) formOnly(v *check.Visit, creds []credential) {
+	for i := range creds {
+		t := &creds[i]
+		if t.inQuery && !c.s.AllowQuery {
+			v.Add(finding("in_query", check.Info, 0, t.where, "a token in the query ends up in logs and histories", "a token in the Authorization header (RFC 6750, section 5.3)"))
+		}
+		if !t.jwtLike() || len(t.text) > c.s.MaxTokenBytes {
+			continue
+		}
+		head, _, _ := bytes.Cut(t.text, []byte("."))
+		if len(head) > maxHeader || !saysNone(head) {
+			continue
+		}
+		if h, err := readHeader(head); err == nil && strings.EqualFold(h.Alg, "none") {
+			v.Add(finding("algorithm", check.High, 401, t.where, "the token says that it has no signature (alg "+strconv.Quote(cut(h.Alg))+")", "a signed token"))
+		}
+	}
+}
+
+// saysNone says whether a header could hold the algorithm none: most do not,
+// and need not be read as JSON.
+func saysNone(head []byte) bool {
+	var buf [maxHeader * 3 / 4]byte
+	n, err := base64.RawURLEncoding.Decode(buf[:], head)
+	if err != nil {
+		return false
+	}
+	decoded := buf[:n]
+	for i := 0; i+4 <= len(decoded); i++ {
+		if decoded[i]|0x20 == 'n' && decoded[i+1]|0x20 == 'o' && decoded[i+2]|0x20 == 'n' && decoded[i+3]|0x20 == 'e' {
+			return true
+		}
+		if decoded[i] == '\\' { // written with an escape
+			return true
+		}
+	}
+	return false
+}
+
 func (c *Check) authorise(v *check.Visit, need need, accepted bool, scopes scopeSet, where string) {
 	if !accepted {
-		if need.required && c.judges() {
+		if need.required {
 			v.Add(finding("missing", check.Medium, 401, "", "no token or key that can be checked came with the request", need.why))
 		}
 		return
@@ -111,7 +159,7 @@ func (c *Check) accept(v *check.Visit, t *credential) result {
 		v.Add(finding("oversized", check.High, 401, t.where, "the credential is longer than max_token_bytes",
 			strconv.Itoa(len(t.text))+" bytes, at most "+strconv.Itoa(c.s.MaxTokenBytes)))
 		return result{state: refused}
-	case t.jwtLike():
+	case t.jwtLike() && c.keys != nil:
 		return c.acceptJWT(v, t)
 	case c.listed != nil:
 		return c.acceptKey(v, t)

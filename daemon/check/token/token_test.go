@@ -144,6 +144,7 @@ func TestTokensAreJudged(t *testing.T) {
 		{"alg none is refused", b64(`{"alg":"none"}`) + "." + b64(fine) + ".", "algorithm", strict},
 		{"alg None is refused", b64(`{"alg":"NoNe","kid":"e1"}`) + "." + b64(fine) + ".", "algorithm", strict},
 		{"no alg is refused", b64(`{"kid":"e1"}`) + "." + b64(fine) + "." + parts[2], "algorithm", strict},
+		{"alg none with an escape is refused without any key too", b64(`{"alg":"n\u006fne"}`) + "." + b64(fine) + ".", "algorithm", nil},
 		{"alg none is refused without any key too", b64(`{"alg":"none"}`) + "." + b64(fine) + ".", "algorithm", nil},
 		{"a MAC by the public key is refused", i.sign(t, jose.HS256, public, map[string]any{"kid": "r1"}, fine), "key_confusion", strict},
 		{"a MAC by the public key is refused where MACs are allowed", i.sign(t, jose.HS256, public, map[string]any{"kid": "r1"}, fine), "key_confusion", func(s *Settings) { strict(s); s.Algorithms = append(s.Algorithms, "HS256") }},
@@ -183,7 +184,9 @@ func TestTokensAreJudged(t *testing.T) {
 		{"an opaque token is refused where keys are set", "mF_9.B5f-4.1JqM", "malformed", strict},
 		{"an opaque token passes where nothing is set", "mF_9.B5f-4.1JqM", "", nil},
 		{"a JWT passes where nothing is set", good, "", nil},
-		{"an expired JWT is refused where nothing is set", sign(kid, exp(-time.Hour)), "expired", nil},
+		{"an expired JWT passes where nothing is set", sign(kid, exp(-time.Hour)), "", nil},
+		{"an encrypted token passes where nothing is set", b64(`{"alg":"RSA-OAEP","enc":"A256GCM"}`) + ".a.b.c.d", "", nil},
+		{"garbage passes where nothing is set", "ey.ey.ey", "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			chk := build(t, c.change)
@@ -392,6 +395,10 @@ func TestAVerifiedTokenIsJudgedWithoutWork(t *testing.T) {
 	chk.Judge(v)
 	if n := testing.AllocsPerRun(100, func() { chk.Judge(v) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+	plain := build(t, nil)
+	if n := testing.AllocsPerRun(100, func() { plain.Judge(v) }); n != 0 {
+		t.Errorf("%v allocations where nothing is set", n)
 	}
 }
 
