@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/BurntSushi/toml"
+
 	"github.com/sallyport/sallyport/daemon/check"
 	"github.com/sallyport/sallyport/daemon/request"
 )
@@ -226,5 +228,61 @@ func TestGraphQLQueriesAreBounded(t *testing.T) {
 		if got := ids(ask(c, tc.line, tc.body, "Content-Type: "+tc.kind)); got != tc.want {
 			t.Errorf("%s %s: got %q, want %q", tc.line, tc.body, got, tc.want)
 		}
+	}
+}
+
+func TestHeadAndBodyAreJudgedOnTheirOwnVisits(t *testing.T) {
+	c := build(t, Settings{APIs: []API{{File: write(t, "shop.yaml", shop)}}})
+	visit := func(phase check.Phase, last bool, method, uri, body string) string {
+		r := request.Get()
+		defer r.Release()
+		r.Method, r.URI = method, []byte(uri)
+		r.Headers = []request.Header{{Name: []byte("Content-Type"), Value: []byte("application/json")}}
+		if body != "" {
+			r.Body = request.Body{Present: true, Bytes: []byte(body), Length: int64(len(body))}
+		}
+		v := &check.Visit{Request: r, Phase: phase, Last: last}
+		c.Judge(v)
+		return ids(v.Findings)
+	}
+	for _, tc := range []struct {
+		phase             check.Phase
+		last              bool
+		method, uri, body string
+		want              string
+	}{
+		{check.Head, false, "POST", "/v1/orders", "", ""}, // the body is still to come
+		{check.Body, true, "POST", "/v1/orders", `{"item":1}`, "body_type!"},
+		{check.Head, true, "POST", "/v1/orders", "", "body_missing!"}, // none will come
+		{check.Head, false, "PUT", "/v1/orders", "", "unknown_method!"},
+		{check.Body, true, "PUT", "/v1/orders", `{}`, ""},       // was said on the first visit
+		{check.Body, true, "GET", "/v1/orders/x", ``, ""},       // so was this
+		{check.Body, true, "GET", "/v1/nowhere", `{"a":1}`, ""}, // and this
+	} {
+		if got := visit(tc.phase, tc.last, tc.method, tc.uri, tc.body); got != tc.want {
+			t.Errorf("phase %d last %v %s %s %s: got %q, want %q", tc.phase, tc.last, tc.method, tc.uri, tc.body, got, tc.want)
+		}
+	}
+}
+
+// Every TOML example of the README must be one that the settings read.
+func TestTheExampleInTheReadmeIsRead(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```toml\n")
+	example, _, _ := strings.Cut(rest, "```")
+	var all struct {
+		Check struct{ Schema Settings }
+	}
+	all.Check.Schema = Defaults()
+	md, err := toml.Decode(example, &all)
+	if err != nil || len(md.Undecoded()) > 0 {
+		t.Fatal(err, md.Undecoded())
+	}
+	s := all.Check.Schema
+	if len(s.APIs) != 1 || len(s.APIs[0].Routes) != 1 || len(s.Schemas) != 1 || len(s.Caps) != 1 || s.GraphQL.MaxDepth != 12 || s.GraphQL.MaxAliases != 100 {
+		t.Errorf("%+v", s)
 	}
 }

@@ -71,9 +71,27 @@ func (in *Instance) equal(a, b int32) bool {
 		}
 		return true
 	}
+	if x.count > 16 {
+		return in.equalObjects(a, b)
+	}
 	for c := a + 1; c < x.end; c = in.nodes[c].end {
 		d := in.member(b, string(in.nodes[c].key))
 		if d < 0 || !in.equal(c, d) {
+			return false
+		}
+	}
+	return true
+}
+
+// equalObjects compares large objects by an index of the second.
+func (in *Instance) equalObjects(a, b int32) bool {
+	index := make(map[string]int32, in.nodes[b].count)
+	for d := b + 1; d < in.nodes[b].end; d = in.nodes[d].end {
+		index[string(in.nodes[d].key)] = d
+	}
+	for c := a + 1; c < in.nodes[a].end; c = in.nodes[c].end {
+		d, ok := index[string(in.nodes[c].key)]
+		if !ok || !in.equal(c, d) {
 			return false
 		}
 	}

@@ -35,7 +35,7 @@ type node struct {
 // Bounds of one instance. Reaching one is an error of the instance.
 const (
 	MaxDepth = 200     // arrays and objects within each other
-	MaxNodes = 1 << 20 // values in all
+	MaxNodes = 1 << 17 // values in all, 64 bytes of memory each
 )
 
 // ErrTooDeep and ErrTooLarge are the errors of an instance beyond the bounds.

@@ -1,9 +1,11 @@
 package jsonschema
 
 import (
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -154,5 +156,46 @@ func TestAlternativesWithinAlternativesEndInTime(t *testing.T) {
 	}
 	if used := freeSteps + stepsPerValue*len(in.nodes) - in.eval.steps; used > 30000 {
 		t.Errorf("%d steps", used)
+	}
+}
+
+// Hostile instances: what would cost a square or more of their size must not.
+func TestHostileInstancesEndInTime(t *testing.T) {
+	object := func(n int) string {
+		var b strings.Builder
+		b.WriteByte('{')
+		for i := range n {
+			fmt.Fprintf(&b, `"k%d":%d,`, i, i)
+		}
+		return b.String() + `"z":0}`
+	}
+	numbers := strings.Repeat("1,", 60000)
+	for _, c := range []struct {
+		name, schema, value string
+		ok                  bool
+	}{
+		{"equal large objects", `{"uniqueItems":true}`, "[" + object(20000) + "," + object(20000) + "]", false},
+		{"a long array of equal numbers", `{"uniqueItems":true}`, "[" + numbers + "1]", false},
+		{"a long array of different strings", `{"uniqueItems":true}`, "[" + strings.TrimSuffix(strings.ReplaceAll(object(20000)[1:], ":", ",\"v\","), ",\"z\",\"v\",0}") + "]", false},
+		{"many members against minProperties", `{"maxProperties":5}`, object(30000), false},
+		{"digits without end", `{"multipleOf":0.01}`, strings.Repeat("9", 500000), false},
+		{"an exponent without end", `{"multipleOf":0.01,"maximum":5}`, "1e" + strings.Repeat("9", 100000), false},
+		{"a repeated name", `{"properties":{"a":{"type":"integer"}},"required":["a"]}`, `{"a":1` + strings.Repeat(`,"a":1`, 30000) + `}`, true},
+		{"unevaluated within unevaluated", `{"$defs":{"b":{"properties":{"k":{"$ref":"#"}}}},"allOf":[{"$ref":"#/$defs/b"}],"unevaluatedProperties":false}`, strings.Repeat(`{"k":`, 150) + "{}" + strings.Repeat("}", 150), true},
+		{"too deep", `{}`, strings.Repeat("[", 100000), false},
+	} {
+		start := time.Now()
+		s := compileText(t, c.schema, Draft2020)
+		var in Instance
+		ok := in.Parse(nil, []byte(c.value)) == nil && s.Valid(&in)
+		if !ok {
+			s.Errors(&in, 0, 8)
+		}
+		if ok != c.ok {
+			t.Errorf("%s: %v", c.name, ok)
+		}
+		if d := time.Since(start); d > 20*time.Second { // a square would take minutes
+			t.Errorf("%s: %v", c.name, d)
+		}
 	}
 }

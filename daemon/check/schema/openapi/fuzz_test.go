@@ -84,3 +84,19 @@ func FuzzJudge(f *testing.F) {
 		}
 	})
 }
+
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(fuzzDocument))
+	f.Add([]byte(routesDocument))
+	f.Add([]byte(`{"swagger":"2.0","basePath":"/a","paths":{"/b/{c}":{"post":{"consumes":["a/b"],"parameters":[{"in":"body","name":"x","schema":{"$ref":"#/definitions/D"}},{"in":"formData","name":"f","type":"file"}]}}},"definitions":{"D":{"allOf":[{"$ref":"#/definitions/D"}],"discriminator":"k"}}}`))
+	f.Add([]byte("openapi: 3.1.0\npaths: &a\n  /x: {get: {parameters: [{in: query, name: q, schema: {$dynamicRef: '#n', $dynamicAnchor: n, $id: 'http://a/b', unevaluatedItems: {$ref: '#'}}}]}}\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		a, err := Parse("fuzz.yaml", text, Options{MatchHost: true})
+		if err != nil {
+			return
+		}
+		r := &request.Request{Method: "POST", URI: []byte("/x?q=1"), Host: []byte("a"), Headers: []request.Header{{Name: []byte("Content-Type"), Value: []byte("application/json")}}}
+		r.Body = request.Body{Present: true, Bytes: []byte(`{"a":[1]}`), Length: 9}
+		a.Judge(r, Head|Body, nil)
+	})
+}
