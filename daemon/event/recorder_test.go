@@ -11,11 +11,10 @@ import (
 
 // gate is a sink that can be held shut or made to fail.
 type gate struct {
-	mu    sync.Mutex
-	shut  chan struct{} // a write waits until it is closed; nil when open
-	err   error
-	got   []string
-	state []string
+	mu   sync.Mutex
+	shut chan struct{} // a write waits until it is closed; nil when open
+	err  error
+	got  []string
 }
 
 func (g *gate) Name() string { return "gate" }

@@ -182,11 +182,10 @@ func (p *printer) excerpt(f *check.Finding, indent string) {
 	}
 	from := min(max(f.Mark[0], 0), len(f.Excerpt))
 	to := min(max(from+f.Mark[1], from), len(f.Excerpt))
-	before, marked, after := Visible(f.Excerpt[:from]), Visible(f.Excerpt[from:to]), Visible(f.Excerpt[to:])
-	if marked == "" {
-		p.f("%s%s\n", indent, before+after)
-		return
+	if from == to {
+		from, to = 0, len(f.Excerpt) // a check that marks nothing means all of it
 	}
+	before, marked, after := Visible(f.Excerpt[:from]), Visible(f.Excerpt[from:to]), Visible(f.Excerpt[to:])
 	p.f("%s%s%s%s%s%s\n", indent, before, p.style.Mark, marked, p.style.End, after)
 	p.f("%s%s%s\n", indent, strings.Repeat(" ", runes(before)), strings.Repeat("^", runes(marked)))
 }
