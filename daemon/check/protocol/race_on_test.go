@@ -1,0 +1,6 @@
+//go:build race
+
+package protocol
+
+// raced says that the race detector runs: it makes pools drop what they hold.
+const raced = true
