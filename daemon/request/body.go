@@ -15,15 +15,17 @@ func (r *Request) Boundary() []byte { r.contentType(); return r.boundary }
 func (r *Request) Charset() []byte { r.contentType(); return r.charset }
 
 // contentType reads the Content-Type (RFC 9110 section 8.3) leniently. The
-// first of two headers counts, as in most servers; the second is marked.
+// first of two headers counts, as in most servers; a different second is marked.
 func (r *Request) contentType() {
 	if !r.first(doneMedia) {
 		return
 	}
-	if r.CountHeader("content-type") > 1 {
-		r.mark(MarkMediaTwice, true, HeaderKind, []byte("content-type"))
-	}
 	v := r.Header("content-type")
+	for i := range r.Headers {
+		if h := &r.Headers[i]; equalFold(h.Name, "content-type") && !bytes.Equal(h.Value, v) {
+			r.mark(MarkMediaTwice, true, HeaderKind, []byte("content-type"))
+		}
+	}
 	if len(v) == 0 {
 		return
 	}

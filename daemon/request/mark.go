@@ -30,7 +30,7 @@ const (
 	MarkEncodingTail    // bytes after the end of a compressed body
 	MarkCharset         // a body in a charset that is no superset of ASCII, read as such
 	MarkCharsetUnknown  // a charset that nobody knows
-	MarkMediaTwice      // more than one Content-Type
+	MarkMediaTwice      // two different Content-Types
 	MarkMediaSyntax     // a Content-Type that is no media type
 	MarkMismatch        // a body that is something else than its Content-Type says
 	MarkBoundaryTwice   // two boundaries in one Content-Type

@@ -36,7 +36,7 @@ func (l *look) headers() {
 		l.header(h)
 	}
 	for _, name := range singular {
-		if r.CountHeader(name) > 1 {
+		if r.CountHeader(name) > 1 && l.differ(name) {
 			l.find(headerTwice, "header:"+name, nil)
 		}
 	}
@@ -45,6 +45,17 @@ func (l *look) headers() {
 	}
 	l.host()
 	l.framing()
+}
+
+// differ says that headers of that name have different values.
+func (l *look) differ(name string) bool {
+	first := l.r.Header(name)
+	for i := range l.r.Headers {
+		if h := &l.r.Headers[i]; bytes.EqualFold(h.Name, []byte(name)) && !bytes.Equal(h.Value, first) {
+			return true
+		}
+	}
+	return false
 }
 
 // pseudo says that a name is one of HTTP/2's pseudo-headers, which recordings
