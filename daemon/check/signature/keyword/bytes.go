@@ -17,6 +17,9 @@ type field struct {
 	text     bool
 	base     int // of digits; 0 takes 0x and 0 prefixes
 	mask     uint64
+	// whole asks for all bytes of a text number, as Suricata does; Snort 3
+	// takes what there is.
+	whole bool
 }
 
 func (f *field) Relative() bool { return f.relative }
@@ -32,6 +35,9 @@ func (f *field) read(c *Cursor) (v uint64, end int, ok bool) {
 		return 0, 0, false
 	}
 	if f.text {
+		if f.whole && at+n > len(c.Buf) {
+			return 0, 0, false
+		}
 		b := c.Buf[at:min(at+n, len(c.Buf))]
 		v, used, ok := digitsOf(b, f.base)
 		if !ok {
@@ -149,6 +155,8 @@ func (b *Builder) parseField(f *field, parts []string) (rest []string, err error
 			return nil, fmt.Errorf("0 bytes of a binary number, 1 to 8 expected")
 		}
 		f.bytes.n = 23
+	} else {
+		f.whole = !b.snort3()
 	}
 	if !f.text && f.bytes.v == 0 && f.bytes.n > 8 {
 		return nil, fmt.Errorf("%d bytes of a binary number, at most 8 expected", f.bytes.n)
