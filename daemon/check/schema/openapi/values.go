@@ -79,7 +79,7 @@ func (j *judge) attempts(p *param, raw []byte, build func(shapeKind) bool) {
 		return
 	}
 	first := asPrimitive
-	for _, k := range [...]shapeKind{asPrimitive, asObject, asArray} {
+	for _, k := range [...]shapeKind{asArray, asObject, asPrimitive} {
 		if k == asArray && p.shape.Array || k == asObject && p.shape.Object || k == asPrimitive && p.shape.Primitive {
 			first = k
 		}
