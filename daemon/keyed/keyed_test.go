@@ -316,6 +316,27 @@ func BenchmarkTake(b *testing.B) {
 	}
 }
 
+// One byte of as much memory as a million keys take, at random: what of
+// Take/1000000 is the machine's.
+func BenchmarkOneRandomRead(b *testing.B) {
+	memory := make([]byte, 64<<20)
+	for i := range memory {
+		memory[i] = 1
+	}
+	x := uint64(88172645463325252)
+	b.ResetTimer()
+	before := cpuTime()
+	defer func() { b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op") }()
+	for range b.N {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		randomRead += uint64(memory[(x+randomRead)%uint64(len(memory))])
+	}
+}
+
+var randomRead uint64 // each read waits for the one before
+
 // A new key for each operation, with the store full: the cost of eviction.
 func BenchmarkNewKeys(b *testing.B) {
 	s := New(100_000, 1)

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/gaissmai/bart"
 
 	"github.com/sallyport/sallyport/daemon/check"
@@ -488,4 +489,14 @@ func (c *Check) finding(l *limit, v *check.Visit, s *subject, k keyed.Key, d *ve
 
 func number(x float64) string {
 	return strconv.FormatFloat(math.Ceil(x*100-1e-6)/100, 'f', -1, 64)
+}
+
+// Inventory names the limits, each with a hash of its settings, for what a
+// reload changed.
+func (c *Check) Inventory() (noun string, prints map[string]uint64) {
+	prints = make(map[string]uint64, len(c.limits))
+	for i := range c.limits {
+		prints[c.limits[i].Name] = xxhash.Sum64String(fmt.Sprintf("%+v", c.limits[i].Limit))
+	}
+	return "limits", prints
 }

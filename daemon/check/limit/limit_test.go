@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -602,6 +603,12 @@ rate = "1000000000/1m"`, check.Env{})
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
+			var before, after syscall.Rusage // on a busy machine CPU time says more than the clock
+			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
+			defer func() {
+				_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+				b.ReportMetric(float64(after.Utime.Nano()+after.Stime.Nano()-before.Utime.Nano()-before.Stime.Nano())/float64(b.N), "cpu-ns/op")
+			}()
 			b.RunParallel(func(pb *testing.PB) {
 				v, x := visit(), uint64(88172645463325252)
 				for pb.Next() {

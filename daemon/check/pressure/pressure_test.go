@@ -2,7 +2,6 @@ package pressure
 
 import (
 	"container/heap"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -210,8 +209,7 @@ func TestJudgeAllocatesNothingInQuietTimes(t *testing.T) {
 
 // server is a backend with a fixed number of workers and an endless queue.
 type server struct {
-	workers int
-	free    []time.Time // when each worker is free
+	free []time.Time // when each worker is free
 }
 
 func (s *server) serve(now time.Time, cost time.Duration) (done time.Time) {
@@ -292,8 +290,8 @@ func overload(c *Check) (critical, low float64) {
 func TestCriticalRoutesSurviveABackendSlowedByItsOwnLoad(t *testing.T) {
 	without, withoutLow := overload(nil)
 	with, withLow := overload(newCheck(t, nil))
-	t.Log(fmt.Sprintf("answered within a second at twice the capacity: critical %.1f%% without, %.1f%% with shedding; low %.1f%% without, %.1f%% with",
-		100*without, 100*with, 100*withoutLow, 100*withLow))
+	t.Logf("answered within a second at twice the capacity: critical %.1f%% without, %.1f%% with shedding; low %.1f%% without, %.1f%% with",
+		100*without, 100*with, 100*withoutLow, 100*withLow)
 	if with < 0.95 || without > 0.5 {
 		t.Errorf("critical %v with, %v without", with, without)
 	}

@@ -192,13 +192,14 @@ func parseLine(line string) (p netip.Prefix, until time.Time, column int, err er
 		}
 		return p, until, column, fmt.Errorf("%q is no address or network, expected such as 192.0.2.7 or 2001:db8::/32", word)
 	}
-	for _, word := range strings.FieldsFunc(rest, func(r rune) bool { return strings.ContainsRune(" \t\r,;#", r) }) {
-		for _, layout := range []string{time.RFC3339, time.DateOnly} {
-			if t, err := time.Parse(layout, word); err == nil {
-				return p, t, column, nil
-			}
+	words := strings.FieldsFunc(rest, func(r rune) bool { return strings.ContainsRune(" \t\r,;#", r) })
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if len(words) == 0 {
+			break
 		}
-		break
+		if t, err := time.Parse(layout, words[0]); err == nil {
+			return p, t, column, nil
+		}
 	}
 	return p, until, column, nil
 }
