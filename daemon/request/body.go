@@ -96,7 +96,7 @@ func goodBoundary(b []byte) bool {
 		return false
 	}
 	for _, c := range b {
-		if !wordByte[c] && bytes.IndexByte([]byte("'()+,/:=? "), c) < 0 {
+		if !wordByte[c] && bytes.IndexByte([]byte("'()+,./:=? "), c) < 0 {
 			return false
 		}
 	}

@@ -123,10 +123,11 @@ func (r *Request) addName(body bool, k Kind, name, raw, text []byte) {
 	}
 }
 
-// plainWord says that b holds nothing but letters, digits and _-. and that it
-// is no longer than a name is.
+// plainWord says that b holds nothing but letters, digits, _ and -, that it is
+// no longer than a name is, and that it does not begin like a language's own
+// names (__proto__).
 func plainWord(b []byte) bool {
-	if len(b) > 64 {
+	if len(b) > 64 || len(b) > 4 && b[0] == '_' && b[1] == '_' {
 		return false
 	}
 	for _, c := range b {
@@ -141,7 +142,7 @@ var wordByte = func() (t [256]bool) {
 	for c := '0'; c <= 'z'; c++ {
 		t[c] = c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a'
 	}
-	t['_'], t['-'], t['.'] = true, true, true
+	t['_'], t['-'] = true, true
 	return
 }()
 
@@ -212,7 +213,7 @@ func mostlyJSON(b []byte) bool {
 // urlByte are the bytes of a URL before its question mark.
 var urlByte = func() (t [256]bool) {
 	t = wordByte
-	for _, c := range "/:%@~+,;!$*()[]#" {
+	for _, c := range "./:%@~+,;!$*()[]#" {
 		t[c] = true
 	}
 	return
