@@ -24,7 +24,7 @@ func (g *gqlCall) number(name string) (float64, bool) {
 // judgeGraphQL holds the queries of a call to their bounds: in the query of a
 // GET, in a JSON body alone or as a batch, in a form, or as application/graphql.
 func (c *Check) judgeGraphQL(v *check.Visit, parts openapi.Part) {
-	if !c.graphql.Serves(string(v.Request.Path())) {
+	if !c.graphql.Serves(v.Request.Path()) {
 		return
 	}
 	var calls []gqlCall

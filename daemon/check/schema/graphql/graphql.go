@@ -69,9 +69,9 @@ func New(s Settings) (*Limits, error) {
 }
 
 // Serves says that GraphQL is served under the path.
-func (l *Limits) Serves(path string) bool {
+func (l *Limits) Serves(path []byte) bool {
 	for _, p := range l.s.Paths {
-		if p == path {
+		if p == string(path) {
 			return true
 		}
 	}

@@ -6,10 +6,14 @@ import (
 	"github.com/sallyport/sallyport/daemon/check/schema/document"
 )
 
+// maxVisits bounds the walks over the nodes of all files.
+const maxVisits = 20_000_000
+
 // index finds the schemas of a file that have an $id or an anchor, and notes
 // the base URI of everything below an $id.
 func (c *Compiler) index(n *document.Node, d Dialect, base string, depth int) {
-	if n == nil || depth > document.MaxDepth {
+	// Aliases of YAML can hold each other many times over.
+	if c.visits++; n == nil || depth > document.MaxDepth || c.visits > maxVisits {
 		return
 	}
 	if n.IsArray() {

@@ -161,6 +161,7 @@ type Compiler struct {
 	requests  bool
 	dynamics  bool
 	anchored  []anchored
+	visits    int
 	pending   []func()
 }
 

@@ -83,17 +83,34 @@ var judges = sync.Pool{New: func() any { return &judge{} }}
 
 // Judge adds what is wrong with a request to out.
 func (a *API) Judge(r *request.Request, parts Part, out []Violation) []Violation {
+	j := a.begin(r, out)
+	j.run(parts)
+	out = j.out
+	j.end()
+	return out
+}
+
+// Documents says that the request's path is one of the document's.
+func (a *API) Documents(r *request.Request) bool {
+	j := a.begin(r, nil)
+	defer j.end()
+	return len(j.route()) > 0
+}
+
+func (a *API) begin(r *request.Request, out []Violation) *judge {
 	j := judges.Get().(*judge)
 	j.api, j.r, j.out, j.op, j.text = a, r, out, nil, ""
 	j.buf, j.segments, j.pairs, j.cookieJar, j.fields = j.buf[:0], j.segments[:0], j.pairs[:0], j.cookieJar[:0], j.fields[:0]
-	j.jarRead, j.pairsOver, j.fieldsOver, j.query = false, false, false, nil
-	j.run(parts)
-	out = j.out
+	j.jarRead, j.pairsOver, j.fieldsOver, j.query, j.look.greedy = false, false, false, nil, false
+	return j
+}
+
+// end gives the judge back, unless one request has made it large.
+func (j *judge) end() {
 	j.api, j.r, j.out, j.op = nil, nil, nil, nil
 	if cap(j.buf) < 1<<16 && j.in.Size() < 1<<14 {
 		judges.Put(j)
 	}
-	return out
 }
 
 func (j *judge) add(v Violation) {
@@ -102,19 +119,6 @@ func (j *judge) add(v Violation) {
 		v.OperationID = j.op.id
 	}
 	j.out = append(j.out, v)
-}
-
-// Find names the operation that a request is for, as "GET /users/{id}" and
-// its operationId; ok is false when it is none of the document's.
-func (a *API) Find(r *request.Request) (operation, id string, ok bool) {
-	j := judge{api: a, r: r}
-	matches := j.route()
-	for _, m := range matches {
-		if op := j.method(m.path); op != nil {
-			return op.method + " " + op.template, op.id, true
-		}
-	}
-	return "", "", false
 }
 
 func (j *judge) run(parts Part) {

@@ -94,9 +94,3 @@ func ParseID(err error) string { return parseID(err) }
 
 // ErrorID is the finding of a schema's error.
 func ErrorID(prefix string, e jsonschema.Error) string { return prefix + "_" + suffix(e) }
-
-// Documents says that the request's path is one of the document's.
-func (a *API) Documents(r *request.Request) bool {
-	j := judge{api: a, r: r}
-	return len(j.route()) > 0
-}
