@@ -41,7 +41,7 @@ type ContextSettings struct {
 
 // Defaults are the settings without a configuration.
 func Defaults() Settings {
-	return Settings{ReportScore: 50, Context: ContextSettings{
+	return Settings{ReportScore: 60, Context: ContextSettings{
 		Enabled: true, MaxEndpoints: 1024, MinClients: 12, NormalShare: 0.2, TeachReputation: 20, SaveSeconds: 300,
 	}}
 }

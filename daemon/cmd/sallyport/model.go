@@ -73,7 +73,7 @@ func modelTrainVerb() *cobra.Command {
 
 func modelEvaluateVerb() *cobra.Command {
 	var data []string
-	var file, scores string
+	var file, scores, svg string
 	var verdicts []string
 	var worst, mutations int
 	c := &cobra.Command{
@@ -92,6 +92,11 @@ func modelEvaluateVerb() *cobra.Command {
 			if len(verdicts) > 0 {
 				if err := rep.Join(verdicts); err != nil {
 					return err
+				}
+			}
+			if svg != "" {
+				if err := os.WriteFile(svg, rep.SVG(m), 0o644); err != nil {
+					return fmt.Errorf("write the curve: %w", err)
 				}
 			}
 			if scores != "" {
@@ -113,6 +118,7 @@ func modelEvaluateVerb() *cobra.Command {
 	f.StringSliceVar(&data, "data", nil, "files of labelled requests, JSON lines, plain or gzipped")
 	f.StringVar(&file, "model", "", "the model file; without it the embedded one")
 	f.StringSliceVar(&verdicts, "verdicts", nil, "what \"sallyport inspect\" wrote for the same files in the same order, to add all checks together")
+	f.StringVar(&svg, "svg", "", "a file to draw the ROC curve into")
 	f.StringVar(&scores, "scores", "", "a file to write every request's score to, as JSON lines")
 	f.IntVar(&mutations, "mutations", 0, "how many random mutations of each attack to score too")
 	f.IntVar(&worst, "worst", 20, "how many of the worst errors to list")

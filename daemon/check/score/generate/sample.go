@@ -56,6 +56,8 @@ func (m *Maker) Benign() *Sample {
 		s.Request = m.header("Referer", text)
 	case root == "benign.cookie" && n > 0:
 		s.Request = m.header("Cookie", text)
+	case root == "benign.agent" && n > 0:
+		s.Request = m.header("User-Agent", text)
 	case root == "benign.header" && n > 0:
 		s.Request = m.header("X-"+m.w.pronounceable(), text)
 	}

@@ -88,7 +88,7 @@ func jndi(name []byte, nested bool) bool {
 	if string(name) == "jndi" {
 		return true
 	}
-	return nested && len(name) >= 3 && name[0] == 'j' && bytes.HasSuffix(name, []byte("i"))
+	return nested && len(name) >= 3 && (bytes.HasPrefix(name, []byte("jn")) || name[0] == 'j' && bytes.HasSuffix(name, []byte("i")))
 }
 
 // functionDefinition finds "() {" where a value begins, with code behind the

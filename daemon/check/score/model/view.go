@@ -23,7 +23,7 @@ var viewTrigger = func() (t [256]bool) {
 
 // plainTrigger marks bytes without which simplify changes nothing.
 var plainTrigger = func() (t [256]bool) {
-	for _, c := range []byte("'\"`/\\$^{+|") {
+	for _, c := range []byte("'\"`/\\$^{+|*") {
 		t[c] = true
 	}
 	t[0] = true

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/sallyport/sallyport/daemon/request"
 )
 
@@ -28,8 +30,10 @@ const (
 
 // addText takes pieces of the text files below the folders in as benign
 // requests: what people paste into prompts, tickets and forms. It returns how
-// many. Which pieces is decided by the seed and the files' names.
-func (s *set) addText(folders []string, most int, seed uint64) (int, error) {
+// many and a checksum of them. Which pieces is decided by the seed and the files' names.
+func (s *set) addText(folders []string, most int, seed uint64) (n int, sum uint64, err error) {
+	var d xxhash.Digest
+	d.Reset()
 	var paths []string
 	for _, folder := range folders {
 		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
@@ -42,12 +46,11 @@ func (s *set) addText(folders []string, most int, seed uint64) (int, error) {
 			return nil
 		})
 		if err != nil {
-			return 0, fmt.Errorf("read ordinary text below %s: %w", folder, err)
+			return 0, 0, fmt.Errorf("read ordinary text below %s: %w", folder, err)
 		}
 	}
 	random := rand.New(rand.NewPCG(seed, 0x7e87))
 	random.Shuffle(len(paths), func(i, j int) { paths[i], paths[j] = paths[j], paths[i] })
-	n := 0
 	for _, path := range paths {
 		if n >= most {
 			break
@@ -58,17 +61,18 @@ func (s *set) addText(folders []string, most int, seed uint64) (int, error) {
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return n, fmt.Errorf("read ordinary text: %w", err)
+			return n, 0, fmt.Errorf("read ordinary text: %w", err)
 		}
 		if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
 			continue
 		}
 		for _, piece := range pieces(random, string(text)) {
 			s.add(&Sample{Class: "benign", Source: "text", Request: prompt(piece)})
+			_, _ = d.WriteString(piece)
 			n++
 		}
 	}
-	return n, nil
+	return n, d.Sum64(), nil
 }
 
 // pieces cuts a few runs of lines out of a text, or of bytes where lines are long.

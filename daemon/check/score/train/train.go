@@ -36,10 +36,14 @@ func Train(files []string, o Options) (*model.Trained, error) {
 		return nil, err
 	}
 	say("generated: %d requests; %d windows, %d features so far", o.MadeBenign+o.MadeAttacks, len(s.windows), len(s.features))
-	n, err := s.addText(o.Text, o.TextPieces, o.Seed)
+	n, sum, err := s.addText(o.Text, o.TextPieces, o.Seed)
 	if err != nil {
 		return nil, err
 	}
+	if n > 0 {
+		data = append(data, fmt.Sprintf("%d pieces of ordinary text %016x", n, sum))
+	}
+	data = append(data, fmt.Sprintf("%d benign and %d hostile generated", o.MadeBenign, o.MadeAttacks))
 	say("ordinary text: %d pieces; %d windows, %d features so far", n, len(s.windows), len(s.features))
 	var f *fitter
 	for round := 0; round <= o.Rounds; round++ {
