@@ -107,7 +107,7 @@ var familyWords = []struct {
 		notation parameter xmlns foo xxe ent schemalocation document script msxsl unparsed`},
 	{famLDAP, `objectclass uid cn sn userpassword mail samaccountname memberof givenname ou dc admin department objectcategory`},
 	{famHost, `localhost metadata internal instance latest meta computemetadata v1 burpcollaborator oastify interact oast dnslog ceye nip xip sslip
-		localtest collaborator webhook pingb requestbin evil attacker corp iam credentials`},
+		localtest collaborator pingb requestbin evil attacker corp iam credentials`},
 	{famHTTP, `set cookie location content type length host transfer encoding chunked http status ok connection keep alive refresh
 		x forwarded for origin`},
 }
