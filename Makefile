@@ -68,6 +68,19 @@ bench: build ## what the doors and the checks cost, side by side in one run
 evaluate: build ## what the rules cover of labelled requests, every miss and false alarm (SALLYPORT_SHARED)
 	scripts/evaluate.sh
 
+.PHONY: compare-suricata
+compare-suricata: ## the conformance cases and odd requests in a real Suricata and here: same alerts, same buffers
+	@scripts/need suricata
+	$(GO) test -count=1 -v -run 'AgainstSuricata' ./daemon/check/signature
+
+.PHONY: bench-engines
+bench-engines: build ## the same capture and rules through Suricata, where installed, and replay, in turn (PCAP, RULES)
+	PCAP="$(PCAP)" RULES="$(RULES)" scripts/bench-engines.sh
+
+.PHONY: bench-rules
+bench-rules: ## a request through 0, 100, 1,000 and 10,000 rules, and the loading of all published ones
+	$(GO) test -run '^$$' -bench 'Match|Load' -benchmem ./daemon/check/signature
+
 .PHONY: rules-test
 rules-test: build ## the requests beside our rules: what each must match and must pass
 	build/sallyport rules test 'rules/*.rules'

@@ -228,6 +228,7 @@ func (p *parser1) chunked(q *buffer.Request) (stop bool) {
 			return true
 		}
 	}
+	from := p.pos
 	for {
 		line, ok := p.line()
 		if !ok {
@@ -235,6 +236,7 @@ func (p *parser1) chunked(q *buffer.Request) (stop bool) {
 			return true
 		}
 		if len(line) == 0 {
+			q.RawTrailers = p.b[from:p.pos]
 			return false
 		}
 		if len(q.Trailers) < MaxHeaders {

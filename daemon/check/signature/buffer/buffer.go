@@ -108,6 +108,8 @@ type Request struct {
 	// RawLine is the request line without its end, RawHeaders the header
 	// lines with the empty line behind them, Raw the whole request.
 	RawLine, RawHeaders, Raw []byte
+	// RawTrailers are the lines behind the last chunk, with the empty one.
+	RawTrailers []byte
 	// Two says that the request came over HTTP/2.
 	Two bool
 	// Host, when set, is the name the request was sent to, lower case.
@@ -321,7 +323,7 @@ func (id ID) InHead() bool {
 // headers stands in Head as it is.
 func (s *Set) Plain() bool {
 	q := s.Req
-	if q.Two {
+	if q.Two || len(q.Trailers) > 0 {
 		return false
 	}
 	size := 2

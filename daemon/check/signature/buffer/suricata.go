@@ -2,6 +2,8 @@ package buffer
 
 import (
 	"bytes"
+
+	"github.com/sallyport/sallyport/daemon/request"
 )
 
 // merged is a header with its repetitions joined, as libhtp keeps it.
@@ -61,7 +63,15 @@ func (s *Set) headers() []merged {
 		return s.merged
 	}
 	s.merging = true
-	for _, h := range s.Req.Headers {
+	n := len(s.Req.Headers)
+	for k := 0; k < n+len(s.Req.Trailers); k++ {
+		// Trailers of a chunked body join the headers.
+		h := request.Header{}
+		if k < n {
+			h = s.Req.Headers[k]
+		} else {
+			h = s.Req.Trailers[k-n]
+		}
 		name := trim(h.Name)
 		value := s.unfold(trim(h.Value))
 		at := -1
@@ -89,26 +99,20 @@ func (s *Set) headers() []merged {
 	return s.merged
 }
 
-// unfold joins the lines of a folded value with one space.
+// unfold takes the line ends out of a folded value; the space that a folded
+// line begins with stays.
 func (s *Set) unfold(v []byte) []byte {
 	if bytes.IndexByte(v, '\n') < 0 {
 		return v
 	}
 	from := s.begin()
 	for i := 0; i < len(v); i++ {
-		if v[i] == '\r' && i+1 < len(v) && v[i+1] == '\n' {
-			continue
-		}
-		if v[i] == '\n' {
-			for i+1 < len(v) && (v[i+1] == ' ' || v[i+1] == '\t') {
-				i++
-			}
-			s.arena = append(s.arena, ' ')
+		if v[i] == '\n' || v[i] == '\r' && i+1 < len(v) && v[i+1] == '\n' {
 			continue
 		}
 		s.arena = append(s.arena, v[i])
 	}
-	return s.end(from)
+	return trim(s.end(from))
 }
 
 func (s *Set) mergedHeader(lower string) Value {
@@ -151,7 +155,12 @@ func (s *Set) suricata(id ID) Value {
 		return Value{One: v, Present: len(v) > 0}
 	case SHeaderRaw:
 		v := s.rawHeaders()
-		return Value{One: v, Present: len(q.Headers) > 0}
+		if len(q.RawTrailers) > 0 {
+			from := s.begin()
+			s.arena = append(append(s.arena, v...), q.RawTrailers...)
+			v = s.end(from)
+		}
+		return Value{One: v, Present: len(v) > 0}
 	case SHeaderNames:
 		s.headers()
 		from := s.begin()
@@ -207,7 +216,9 @@ func (s *Set) suricata(id ID) Value {
 			s.arena = append(s.arena, h.value...)
 			s.arena = append(s.arena, "\r\n"...)
 		}
-		s.arena = append(s.arena, "\r\n"...)
+		if len(s.merged) > 0 {
+			s.arena = append(s.arena, "\r\n"...)
+		}
 		return one(s.end(from))
 	case SBody:
 		b := s.decoded()
@@ -231,8 +242,8 @@ func (s *Set) host(raw bool) Value {
 		if i := bytes.LastIndexByte(h, '@'); i >= 0 {
 			h = h[i+1:]
 		}
-		if raw {
-			return one(h)
+		if i := bytes.LastIndexByte(h, ':'); i >= 0 && bytes.IndexByte(h[i:], ']') < 0 {
+			h = h[:i]
 		}
 	} else {
 		v := s.mergedHeader("host")
@@ -248,7 +259,6 @@ func (s *Set) host(raw bool) Value {
 	} else if i := bytes.IndexByte(h, ':'); i >= 0 {
 		h = bytes.TrimRight(h[:i], " \t")
 	}
-	h = bytes.TrimRight(h, ".")
 	if len(h) == 0 {
 		return Value{}
 	}
@@ -273,6 +283,7 @@ func (s *Set) normalURI() []byte {
 	from := s.begin()
 	if p.hasPath {
 		s.arena = decodePath(s.arena, p.path)
+		s.arena = bestFitUTF8(s.arena, from)
 		s.arena = removeDots(s.arena, from)
 	}
 	if p.hasQuery {
@@ -368,46 +379,125 @@ func decodePath(dst, b []byte) []byte {
 	return dst[:w]
 }
 
-// removeDots removes the dot segments of dst[from:], RFC 3986 section 5.2.4.
+// bestFitUTF8 replaces the UTF-8 sequences in dst[from:], overlong ones too,
+// by single bytes, and what is no UTF-8 by question marks.
+func bestFitUTF8(dst []byte, from int) []byte {
+	p := dst[from:]
+	plain := true
+	for _, c := range p {
+		plain = plain && c < 0x80
+	}
+	if plain {
+		return dst
+	}
+	w := 0
+	for i := 0; i < len(p); {
+		v, n := sequence(p[i:])
+		if n > 0 {
+			p[w] = bestFit(v)
+		} else {
+			p[w], n = '?', -n
+		}
+		w++
+		i += n
+	}
+	return dst[:from+w]
+}
+
+// sequence decodes the UTF-8 sequence that b begins with, overlong or not; n
+// is how many bytes it took, negated if they are no UTF-8.
+func sequence(b []byte) (v, n int) {
+	c := b[0]
+	more := 0
+	switch {
+	case c < 0x80:
+		return int(c), 1
+	case c&0xe0 == 0xc0:
+		v, more = int(c&0x1f), 1
+	case c&0xf0 == 0xe0:
+		v, more = int(c&0x0f), 2
+	case c&0xf8 == 0xf0 && c < 0xf5:
+		v, more = int(c&0x07), 3
+	default:
+		return 0, -1
+	}
+	for n = 1; n <= more; n++ {
+		if n >= len(b) || b[n]&0xc0 != 0x80 {
+			return 0, -n
+		}
+		v = v<<6 | int(b[n]&0x3f)
+	}
+	return v, n
+}
+
+// removeDots removes the dot segments of dst[from:] as libhtp does. Unlike RFC
+// 3986 has it, a path that ends in a dot segment ends without a slash.
 func removeDots(dst []byte, from int) []byte {
 	p := dst[from:]
 	if bytes.IndexByte(p, '.') < 0 {
 		return dst
 	}
-	w := 0
-	for i := 0; i < len(p); {
+	i, w, n := 0, 0, len(p)
+	for i < n && p[i] == '.' {
 		rest := p[i:]
 		switch {
-		case bytes.HasPrefix(rest, []byte("../")) && w == 0:
-			i += 3
-		case bytes.HasPrefix(rest, []byte("./")) && w == 0:
+		case bytes.HasPrefix(rest, []byte("./")):
 			i += 2
-		case bytes.HasPrefix(rest, []byte("/./")):
-			i += 2
-		case bytes.Equal(rest, []byte("/.")):
-			p[i+1] = '/'
-			i++
-		case bytes.HasPrefix(rest, []byte("/../")), bytes.Equal(rest, []byte("/..")):
-			last := len(rest) == 3
-			if j := bytes.LastIndexByte(p[:w], '/'); j >= 0 {
-				w = j
-			} else {
-				w = 0
-			}
-			if last {
-				p[w] = '/'
-				w++
-			}
+		case bytes.HasPrefix(rest, []byte("../")):
 			i += 3
-		case w == 0 && (bytes.Equal(rest, []byte(".")) || bytes.Equal(rest, []byte(".."))):
-			i = len(p)
+		case len(rest) == 1 || len(rest) == 2 && rest[1] == '.':
+			return dst[:from]
 		default:
-			for first := true; i < len(p) && (first || p[i] != '/'); first = false {
-				p[w] = p[i]
+			p[w] = '.'
+			w++
+			i++
+			for i < n && p[i] == '.' {
+				p[w] = '.'
 				w++
 				i++
 			}
 		}
+		if w > 0 {
+			break
+		}
+	}
+	pop := func() {
+		for w > 0 && p[w-1] != '/' {
+			w--
+		}
+		w = max(w-1, 0)
+	}
+	for i < n {
+		if p[i] != '/' {
+			p[w] = p[i]
+			w++
+			i++
+			continue
+		}
+		dots := false
+	segments:
+		for {
+			switch rest := p[i+1:]; {
+			case bytes.HasPrefix(rest, []byte("./")):
+				i += 2
+			case bytes.HasPrefix(rest, []byte("../")):
+				pop()
+				i += 3
+			case len(rest) == 1 && rest[0] == '.':
+				return dst[:from+w]
+			case len(rest) == 2 && rest[0] == '.' && rest[1] == '.':
+				pop()
+				return dst[:from+w]
+			default:
+				break segments
+			}
+			dots = true
+		}
+		if i+1 < n || !dots {
+			p[w] = '/'
+			w++
+		}
+		i++
 	}
 	return dst[:from+w]
 }
@@ -443,6 +533,7 @@ func (s *Set) pathName() Value {
 	p := s.parts4()
 	from := s.begin()
 	s.arena = decodePath(s.arena, p.path)
+	s.arena = bestFitUTF8(s.arena, from)
 	s.arena = removeDots(s.arena, from)
 	v := s.end(from)
 	return Value{One: v, Present: len(v) > 0}
