@@ -122,6 +122,7 @@ func New(s Settings, env check.Env) (check.Check, error) {
 	old, _ := env.Old.(*Check)
 	if old != nil {
 		c.near, c.notify = old.near, old.notify
+		c.routes.Store(old.routes.Load()) // requests under way end here
 	}
 	if err := c.connect(&s, env, old); err != nil {
 		return nil, err

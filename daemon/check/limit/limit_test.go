@@ -463,6 +463,24 @@ rate = "2/1m"`
 	}
 }
 
+func TestRequestsUnderWayAtAReloadAreLetGoOf(t *testing.T) {
+	const config = `[[limit]]
+name = "x"
+key = ["address"]
+concurrent = 1`
+	g := newGate(t, config)
+	_, id := g.send(a)
+	c, err := build(config, check.Env{Old: g.Check})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Check = c
+	g.ended(a, id, func(*outcome.Outcome) {})
+	if g.ask(a) != nil {
+		t.Error("still held")
+	}
+}
+
 func TestOutcomesOfRoutesJudgedElsewhereAreLeftAlone(t *testing.T) {
 	g := newGate(t, `[[limit]]
 name = "x"
@@ -621,4 +639,32 @@ rate = "1000000000/1m"`, check.Env{})
 			})
 		})
 	}
+}
+
+// Whatever a client writes into what is counted, it is counted.
+func FuzzJudge(f *testing.F) {
+	f.Add("x-tenant", "a", "sid=1; sid=2", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.x", "api.example.com", "GET")
+	f.Add("X-Tenant", "", ";;=;", "bearer", "", "\xff")
+	c, err := build(`[[limit]]
+name = "x"
+rate = "2/1m"
+key = ["header:x-tenant", "cookie:sid", "api_key", "claim:sub", "host", "method", "route", "address"]`, check.Env{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, name, value, cookies, authorization, host, method string) {
+		state := keyed.New(100, 1)
+		refused := 0
+		for range 4 {
+			v := &check.Visit{Request: &request.Request{
+				Client: netip.MustParseAddrPort("192.0.2.1:1"), Host: []byte(host), Method: method,
+				Headers: []request.Header{{Name: []byte(name), Value: []byte(value)}, {Name: []byte("Cookie"), Value: []byte(cookies)}, {Name: []byte("Authorization"), Value: []byte(authorization)}},
+			}, Phase: check.Head, Now: start, State: state}
+			c.Judge(v)
+			refused += len(v.Findings)
+		}
+		if refused != 2 {
+			t.Errorf("%d of 4 equal requests refused, want 2", refused)
+		}
+	})
 }

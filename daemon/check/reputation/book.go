@@ -47,7 +47,8 @@ type Settings struct {
 	Raise float64 `toml:"raise"`
 	// Good is what an answer below 400 takes from a source's score.
 	Good float64 `toml:"good"`
-	// BanAt is the score from which a source is banned; 0 never bans for its score.
+	// BanAt is the score from which a source is banned when a request of it is
+	// denied; 0 never bans for its score.
 	BanAt float64 `toml:"ban_at"`
 	// BanMinutes is how long the first such ban lasts. Each further one lasts
 	// BanFactor times the last, up to BanMaxMinutes.
@@ -258,7 +259,7 @@ func (b *Book) Found(v *check.Visit, denied bool) {
 	score := b.o.State.Raise(k, v.Now, r.halfLife, worst.Score*r.Raise, 100)
 	b.note(source, v.Now, worst, denied, r.halfLife)
 	b.tell(topicScores, message{Source: source, Raise: worst.Score * r.Raise})
-	if r.BanAt > 0 && score >= r.BanAt {
+	if denied && r.BanAt > 0 && score >= r.BanAt { // what is only watched is never banned
 		until, times := b.o.State.Ban(k, v.Now, r.growth)
 		why := "reputation " + strconv.FormatFloat(score, 'f', 1, 64) + ", last for " + worst.Check + " " + worst.ID
 		if times > 1 {

@@ -149,6 +149,16 @@ func TestABadScoreBansForLongerEachTime(t *testing.T) {
 	}
 }
 
+func TestWhatIsOnlyWatchedIsNotBanned(t *testing.T) {
+	f := newBook(t, func(s *Settings) { s.BanAt = 60 })
+	for range 20 {
+		f.found("192.0.2.1", 95, false)
+	}
+	if got := f.source("192.0.2.1"); got.Banned || got.Reputation != 100 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestBansAndScoresSurviveARestart(t *testing.T) {
 	f := newBook(t, nil)
 	f.found("192.0.2.1", 80, true)
