@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -283,6 +284,9 @@ func (s *server) reload() {
 	changes := next.Changes(s.loaded)
 	if next.Server.Door != s.loaded.Server.Door || next.Server.MaxHeld != s.loaded.Server.MaxHeld || next.Server.MaxKeys != s.loaded.Server.MaxKeys {
 		s.log.Warn("changed settings of [server] are taken at the next restart")
+	}
+	if !reflect.DeepEqual(next.Events, s.loaded.Events) {
+		s.log.Warn("changed settings of [events] are taken at the next restart; every_request is taken now")
 	}
 	if err := s.sources.Apply(next.Reputation); err != nil {
 		s.log.Warn("the lists of sources changed since they were checked; the old ones stay", "error", err)

@@ -26,7 +26,7 @@ var strongParts = []string{
 
 // strongNames are names of secrets when they are the whole name.
 var strongNames = set("pass", "pw", "cookie", "setcookie", "cookie2", "pin", "otp", "totp", "mfa", "cvv", "cvc", "cvv2", "cvc2", "csc", "pan", "ccnum",
-	"ssn", "psk", "sid", "connectsid", "csrf", "xsrf", "dsn", "authentication", "proxyauthentication", "assertion", "aspxauth", "laravelsession", "remembermes",
+	"ssn", "iban", "accountnumber", "routingnumber", "taxid", "psk", "sid", "connectsid", "csrf", "xsrf", "dsn", "authentication", "proxyauthentication", "assertion", "aspxauth", "laravelsession", "remembermes",
 	"privkey", "passw", "pword", "userpass", "userpw", "dbpass", "mysqlpwd", "pgpass", "vcode", "smscode", "authcode", "refresh", "xapi",
 	"xfunctionskey", "xauth", "xauthkey", "sasl", "hmackey", "rememberme", "unlockcode")
 

@@ -130,6 +130,10 @@ func (r *Redactor) scan(dst []span, text []byte) []span {
 			} else if from, to := r.option(text, i+2); to > from {
 				dst = append(dst, span{from, to, false})
 			}
+		case c == '-' && i+3 < len(text) && text[i+1] == 'u' && text[i+2] == ' ' && (i == 0 || text[i-1] == ' '):
+			if from, to := userOption(text, i+3); to > from {
+				dst = append(dst, span{from, to, false})
+			}
 		case c >= '0' && c <= '9' && (i == 0 || !digitJoin(text, i)):
 			if n := card(text[i:]); n > 0 {
 				dst = append(dst, span{i, i + n, true})
@@ -405,6 +409,9 @@ func (r *Redactor) element(text []byte, i int) (from, to int) {
 		tag = tag[colon+1:]
 	}
 	lv := r.level(tag)
+	if lv == plain && (string(tag) == "name" || string(tag) == "key") {
+		return r.namedElement(text, i+1)
+	}
 	if lv == plain {
 		return 0, 0
 	}
@@ -420,6 +427,42 @@ func (r *Redactor) element(text []byte, i int) (from, to int) {
 		return 0, 0
 	}
 	return from, to
+}
+
+// namedElement is the content of the element after <name>password</name>, as
+// XML-RPC and property lists have it.
+func (r *Redactor) namedElement(text []byte, from int) (int, int) {
+	rest := text[from:min(len(text), from+2*maxName)]
+	end := bytes.Index(rest, []byte("</"))
+	if end < 0 || r.level(bytes.TrimSpace(rest[:end])) != strong {
+		return 0, 0
+	}
+	closed := bytes.IndexByte(rest[end:], '>')
+	if closed < 0 {
+		return 0, 0
+	}
+	at := from + end + closed + 1
+	open := bytes.IndexByte(text[at:min(len(text), at+maxName)], '>')
+	if open < 0 {
+		return 0, 0
+	}
+	at += open + 1
+	if e := bytes.Index(text[at:], []byte("</")); e >= 0 {
+		return at, at + e
+	}
+	return at, len(text)
+}
+
+// userOption is the password of curl's -u name:password, which begins at i.
+func userOption(text []byte, i int) (from, to int) {
+	end := i
+	for end < len(text) && text[end] != ' ' && text[end] != '\'' && text[end] != '"' && text[end] != '\n' {
+		end++
+	}
+	if colon := bytes.IndexByte(text[i:end], ':'); colon > 0 && !bytes.HasPrefix(text[i+colon:end], []byte("://")) {
+		return i + colon + 1, end
+	}
+	return 0, 0
 }
 
 // option is the value of a command line option, --password x; name begins at i.

@@ -22,6 +22,7 @@ var prefixes = func() (by [256][]prefix) {
 		{"AGE-SECRET-KEY-", 20}, {"key-", 30}, {"EAAC", 30}, {"EAAG", 30}, {"sq0atp-", 16}, {"sq0csp-", 16}, {"rubygems_", 20}, {"dckr_pat_", 16},
 		{"PMAK-", 20}, {"lin_api_", 20}, {"NRAK-", 20}, {"atlasv1.", 20}, {"eyJ", 20}, {"v1.0-", 40}, {"ATATT3", 20}, {"figd_", 20}, {"sntrys_", 20},
 		{"glsa_", 20}, {"dapi", 30}, {"tfp_", 20}, {"vault:", 20}, {"xkeysib-", 30}, {"secret_", 20}, {"ntn_", 20}, {"pat", 40}, {"amzn.mws.", 20},
+		{"hooks.slack.com/services/", 20}, {"SK", 32},
 	} {
 		by[p.text[0]] = append(by[p.text[0]], p)
 	}
@@ -62,7 +63,7 @@ func scheme(text []byte) (skip, n int) {
 		}
 		v := text[len(s):n]
 		if s == "basic " || s == "bearer " {
-			if len(v) >= 8 && (tokenLike(v) || s == "bearer " && bytes.ContainsAny(v, "0123456789") || bytes.HasSuffix(v, []byte("="))) {
+			if len(v) >= 8 && (tokenLike(v) || s == "bearer " && (len(v) >= 16 || bytes.ContainsAny(v, "0123456789")) || bytes.HasSuffix(v, []byte("="))) {
 				return len(s), n
 			}
 		} else if len(v) >= 16 && tokenLike(v) {
@@ -74,7 +75,7 @@ func scheme(text []byte) (skip, n int) {
 }
 
 // card returns the length of a payment card number that begins the text, 13
-// to 19 digits in groups by single spaces or dashes that pass the Luhn check
+// to 19 digits in groups by single spaces, dashes or plus signs that pass the Luhn check
 // (ISO/IEC 7812-1), or 0.
 func card(text []byte) int {
 	var digits [20]byte
@@ -90,7 +91,7 @@ func card(text []byte) int {
 			end = i + 1
 			continue
 		}
-		if (c == ' ' || c == '-') && i+1 < len(text) && text[i+1] >= '0' && text[i+1] <= '9' {
+		if (c == ' ' || c == '-' || c == '+') && i+1 < len(text) && text[i+1] >= '0' && text[i+1] <= '9' {
 			continue
 		}
 		break
