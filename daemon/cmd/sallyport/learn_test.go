@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -172,5 +173,75 @@ func TestTheRunningDaemonLearns(t *testing.T) {
 	var none map[string]any
 	if err := control.Get(t.Context(), socket, "/learn", &none); err == nil {
 		t.Error("it still learns")
+	}
+}
+
+// shopLines writes calls of a demo API as inspect reads them.
+func shopLines(rnd *rand.Rand, clients, calls int) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	uuid := func() string {
+		return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", rnd.Uint32(), rnd.IntN(1<<16), rnd.IntN(1<<12), rnd.IntN(1<<12), rnd.Uint64()>>16)
+	}
+	for i := range clients * calls {
+		client := i % clients
+		q := map[string]any{"client": fmt.Sprintf("10.0.%d.%d", client/250, client%250), "method": "GET", "headers": map[string]string{"Host": "shop.example"}}
+		switch rnd.IntN(5) {
+		case 0:
+			q["uri"] = fmt.Sprintf("/v1/items?limit=%d&sort=%s", 1+rnd.IntN(100), []string{"name", "price", "newest"}[rnd.IntN(3)])
+			if rnd.IntN(2) == 0 {
+				q["uri"] = q["uri"].(string) + fmt.Sprintf("&page=%d", rnd.IntN(20))
+			}
+		case 1:
+			q["uri"] = fmt.Sprintf("/v1/items/%d", 1+rnd.IntN(5000))
+		case 2:
+			q["uri"] = "/v1/orders/" + uuid()
+			q["headers"] = map[string]string{"Host": "shop.example", "Authorization": "Bearer abc", "X-Tenant": []string{"north", "south"}[rnd.IntN(2)]}
+		case 3:
+			order := map[string]any{"customer": map[string]any{"id": uuid(), "email": fmt.Sprintf("u%d@example.org", client)}, "express": rnd.IntN(2) == 0,
+				"lines": []any{map[string]any{"item": 1 + rnd.IntN(5000), "count": 1 + rnd.IntN(9)}}, "total": float64(rnd.IntN(100000)) / 100}
+			if rnd.IntN(2) == 0 {
+				order["note"] = fmt.Sprintf("please ring twice, number %d", rnd.IntN(1e6))
+			}
+			body, _ := json.Marshal(order)
+			q["method"], q["uri"], q["body"] = "POST", "/v1/orders", string(body)
+			q["headers"] = map[string]string{"Host": "shop.example", "Authorization": "Bearer abc", "Content-Type": "application/json"}
+		case 4:
+			q["method"], q["uri"], q["body"] = "POST", "/v1/login", fmt.Sprintf("user=name%d&password=p%%26w%d%%21", client, rnd.IntN(1e6))
+			q["headers"] = map[string]string{"Host": "shop.example", "Content-Type": "application/x-www-form-urlencoded"}
+		}
+		if err := e.Encode(q); err != nil {
+			panic(err)
+		}
+	}
+	return b.String()
+}
+
+func TestALearnedDocumentJudgesOtherCallsOfTheSameAPI(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 6))
+	document := filepath.Join(t.TempDir(), "learned.yaml")
+	verb(t, exitOK, "learn", "--strict", "-o", document, sourceFile(t, "calls.jsonl", shopLines(rnd, 60, 60)))
+	verdicts := func(lines string) (allowed, denied int) {
+		out, _ := verb(t, exitOK, "inspect", "--openapi", document, sourceFile(t, "others.jsonl", lines))
+		return strings.Count(out, `"verdict":"allow"`), strings.Count(out, `"verdict":"deny"`)
+	}
+	if allowed, denied := verdicts(shopLines(rnd, 300, 10)); denied*1000 > allowed { // 0.1 %
+		text, _ := os.ReadFile(document)
+		t.Errorf("of 3000 other calls %d were denied\n%s", denied, text)
+	}
+	bad := []string{
+		`{"method":"GET","uri":"/v1/backdoor"}`,
+		`{"method":"DELETE","uri":"/v1/items/1"}`,
+		`{"method":"GET","uri":"/v1/items?limit=all&sort=name"}`,
+		`{"method":"GET","uri":"/v1/items?limit=1&sort=evil"}`,
+		`{"method":"GET","uri":"/v1/items?sort=name"}`,
+		`{"method":"GET","uri":"/v1/items/abc"}`,
+		`{"method":"GET","uri":"/v1/orders/17","headers":{"Authorization":"Bearer abc","X-Tenant":"north"}}`,
+		`{"method":"POST","uri":"/v1/login","headers":{"Content-Type":"application/json"},"body":"{}"}`,
+		`{"method":"POST","uri":"/v1/orders","headers":{"Authorization":"Bearer abc","Content-Type":"application/json"},"body":"{\"admin\":true}"}`,
+	}
+	if allowed, denied := verdicts(strings.Join(bad, "\n") + "\n"); allowed != 0 || denied != len(bad) {
+		out, _ := verb(t, exitOK, "inspect", "--openapi", document, sourceFile(t, "bad.jsonl", strings.Join(bad, "\n")+"\n"))
+		t.Errorf("of %d calls that nobody makes %d were allowed:\n%s", len(bad), allowed, out)
 	}
 }
