@@ -174,6 +174,9 @@ type Env struct {
 	// DoorTimeout is how long NGINX waits for ENTER: a check that holds an
 	// answer back holds it for at most half of that. 0 offline.
 	DoorTimeout time.Duration
+	// Hosts are the hosts that the sites name, "*.example.com" among them; none
+	// when a site takes every host.
+	Hosts []string
 	// Warn reports what the person who wrote the settings should know though
 	// it is no error: rules skipped, a flaw in a document.
 	Warn func(message string)

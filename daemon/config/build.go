@@ -246,7 +246,7 @@ func (b *builder) instance(e *entry, scope string, settings any, from source) ch
 		key = e.name + "\x00" + scope
 	}
 	id := strings.TrimSuffix(e.name+" "+scope, " ")
-	env := check.Env{Dir: b.dir, DoorTimeout: time.Duration(b.out.Server.EnterTimeoutMS) * time.Millisecond,
+	env := check.Env{Dir: b.dir, Hosts: b.hosts(), DoorTimeout: time.Duration(b.out.Server.EnterTimeoutMS) * time.Millisecond,
 		Warn: func(m string) { b.out.Warnings = append(b.out.Warnings, e.name+": "+m) }}
 	if from.file != nil && from.file.path != builtIn {
 		env.Dir = filepath.Dir(from.file.path)
@@ -267,6 +267,19 @@ func (b *builder) instance(e *entry, scope string, settings any, from source) ch
 	b.out.prints["check "+id] = string(print)
 	b.out.Policy.Checks = append(b.out.Policy.Checks, c)
 	return c
+}
+
+// hosts are the hosts of all sites, or none when a site takes every host.
+func (b *builder) hosts() (all []string) {
+	for _, f := range b.files {
+		for i := range f.Site {
+			if len(f.Site[i].Hosts) == 0 {
+				return nil
+			}
+			all = append(all, f.Site[i].Hosts...)
+		}
+	}
+	return all
 }
 
 // checkProblems places the errors of a check that could not be built.

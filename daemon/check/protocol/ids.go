@@ -142,7 +142,7 @@ var kinds = [numIDs]kind{
 	hostMissing:     {"host_missing", check.Info, "no Host header", "RFC 9112 section 3.2 demands one from HTTP/1.1 on. Scripts and health checks omit it."},
 	hostTwice:       {"host_twice", check.Medium, "more than one Host header", "Proxy and backend may choose different ones, so caches and routes are poisoned."},
 	hostInvalid:     {"host_syntax", check.Medium, "the Host header is no host", "It ends up in links, in password mails and in routes."},
-	hostUnknown:     {"host_unknown", check.Low, "the Host header names no host of the setting hosts", "Scanners that go by address, and DNS rebinding."},
+	hostUnknown:     {"host_unknown", check.Low, "the Host header names no host that is served here", "Scanners that go by address, and DNS rebinding."},
 	lengthConflict:  {"length_conflict", check.High, "Content-Length and Transfer-Encoding stand together, or lengths differ", "Request smuggling (RFC 9112 section 6.1): front and back end the request at different places."},
 	lengthInvalid:   {"length_syntax", check.Medium, "Content-Length is no number", "Parsers read signs, spaces and lists differently, and end the body elsewhere."},
 	transferOdd:     {"transfer_encoding", check.Medium, "a Transfer-Encoding other than chunked", "What one server knows and the other ignores moves the end of the request."},

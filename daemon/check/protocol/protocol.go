@@ -23,8 +23,8 @@ const Name = "protocol"
 // Settings is the table [check.protocol].
 type Settings struct {
 	// Hosts are the names that are served here, "*.example.com" for all below
-	// one. Another one in the Host header is a finding; with none listed, no
-	// host is.
+	// one. Another one in the Host header is a finding. With none listed they
+	// are the hosts of the sites, if every site names its own.
 	Hosts []string `toml:"hosts"`
 	// MaxURIBytes is the length of the URI, in bytes, past which it is a finding.
 	MaxURIBytes int `toml:"max_uri_bytes"`
@@ -52,7 +52,10 @@ type Check struct {
 }
 
 // New makes the check, or says which setting is wrong.
-func New(s Settings, _ check.Env) (check.Check, error) {
+func New(s Settings, env check.Env) (check.Check, error) {
+	if len(s.Hosts) == 0 {
+		s.Hosts = env.Hosts
+	}
 	c := &Check{s: s, hosts: map[string]bool{}}
 	for key, n := range map[string]int{"max_uri_bytes": s.MaxURIBytes, "max_headers": s.MaxHeaders, "max_header_bytes": s.MaxHeaderBytes} {
 		if n <= 0 {

@@ -134,3 +134,19 @@ func TestInspectFindsTheSameAsAloneOnAllCores(t *testing.T) {
 		t.Errorf("one worker and eight differ, or nothing was found: %v, %v", one[0], many[0])
 	}
 }
+
+func TestInspectFindsAHostThatNoSiteServes(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "sallyport.toml")
+	if err := os.WriteFile(config, []byte("[[site]]\nname = \"api\"\nhosts = [\"api.example.com\"]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, answers, errs := inspectLines(t, `{"method":"GET","uri":"/","headers":{"Host":"api.example.com:8443"}}
+{"method":"GET","uri":"/","headers":{"Host":"203.0.113.9"}}`, "--config", config, "-")
+	if len(answers) != 2 {
+		t.Fatalf("%d answers; %s", len(answers), errs)
+	}
+	text, _ := json.Marshal(answers[1])
+	if len(answers[0]["findings"].([]any)) != 0 || !bytes.Contains(text, []byte("host_unknown")) {
+		t.Errorf("answers %v", answers)
+	}
+}
