@@ -12,7 +12,8 @@ import (
 // hash is a bit in a map. A set bit is looked up and the text compared. Case
 // is folded: the rule's own content decides about case afterwards.
 //
-// Texts of two and three bytes have a map of their own by two bytes.
+// Texts of two and three bytes have a map of their own by two bytes, single
+// bytes one by themselves.
 type anchors struct {
 	bits    []uint64
 	shift   uint
@@ -22,6 +23,7 @@ type anchors struct {
 
 	pairs   []uint64 // 65536 bits, nil without short texts
 	short   map[uint16][]anchor
+	single  *[256][]int32 // rules by the one byte they ask for, nil without such
 	texts   []text
 	minimum int
 }
@@ -61,7 +63,7 @@ var lowerTable = func() (t [256]byte) {
 	return t
 }()
 
-// buildAnchors takes texts in lower case of at least two bytes.
+// buildAnchors takes texts in lower case.
 func buildAnchors(texts map[string][]int32) *anchors {
 	if len(texts) == 0 {
 		return nil
@@ -78,6 +80,13 @@ func buildAnchors(texts map[string][]int32) *anchors {
 		id := int32(len(a.texts))
 		a.texts = append(a.texts, text{[]byte(n), texts[n]})
 		a.minimum = min(a.minimum, len(n))
+		if len(n) == 1 {
+			if a.single == nil {
+				a.single = new([256][]int32)
+			}
+			a.single[n[0]] = texts[n]
+			continue
+		}
 		if len(n) < 4 {
 			if a.pairs == nil {
 				a.pairs = make([]uint64, 1024)
@@ -189,6 +198,22 @@ func (a *anchors) scan(b []byte, found func(rules []int32)) {
 			v := binary.LittleEndian.Uint16(b[i:]) | fold16
 			if pairs[v>>6]&(1<<(v&63)) != 0 {
 				a.lookShort(b, i, v, found)
+			}
+		}
+	}
+	if a.single != nil {
+		a.lookSingle(b, found)
+	}
+}
+
+// lookSingle finds the bytes that stand in b, each once.
+func (a *anchors) lookSingle(b []byte, found func(rules []int32)) {
+	var seen [256]bool
+	for _, c := range b {
+		if c = lowerTable[c]; !seen[c] {
+			seen[c] = true
+			if rules := a.single[c]; rules != nil {
+				found(rules)
 			}
 		}
 	}

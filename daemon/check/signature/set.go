@@ -289,7 +289,7 @@ func (s *Set) build(programs []*keyword.Program) {
 			c.value = c.value || g.Spec.ID == buffer.SValue
 			s.Values = s.Values || c.value
 		}
-		if t, slot := fastPattern(p); t != "" {
+		if t, slot := s.fastPattern(p); t != "" {
 			texts[slot][t] = append(texts[slot][t], int32(i))
 			// Without a body the payload is the head.
 			if s.inHead[slot] || s.slots[slot].ID == buffer.SPayload {
@@ -363,9 +363,13 @@ func cost(g keyword.Group) int {
 
 // fastPattern chooses the text that must stand in one of the rule's buffers
 // for the rule to match, and whose absence is most telling.
-func fastPattern(p *keyword.Program) (text string, slot int) {
+func (s *Set) fastPattern(p *keyword.Program) (text string, slot int) {
 	best := 0
 	consider := func(t string, at, bonus int) {
+		// A single byte tells little, but much of a value: most hold no quote.
+		if len(t) == 1 && best == 0 && s.slots[at].ID == buffer.SValue {
+			best, text, slot = 1, t, at
+		}
 		if len(t) < 2 || len(rarestLine(t)) < 2 {
 			return
 		}
