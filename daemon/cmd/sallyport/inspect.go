@@ -38,7 +38,7 @@ one object a line in the same order:
 Without --config it judges by the built-in policy with every check on and
 enforcing. With --openapi FILE it judges by that OpenAPI or Swagger document
 alone, enforcing, every other check off; the document's flaws are told on
-standard error. Nothing is asked over the network. Each line is judged alone; with
+standard error. The hosts of its servers count, unless --any-host says otherwise. Nothing is asked over the network. Each line is judged alone; with
 --stateful the lines are taken in order, by one worker, with their client and
 time, so that windows, bans and reputations of the lines before count.
 
@@ -48,6 +48,7 @@ output has "error") or the work failed, 2 for a wrong command line.`
 type inspectFlags struct {
 	config   string
 	openapi  string
+	anyHost  bool
 	stateful bool
 	explain  bool
 	workers  int
@@ -85,6 +86,7 @@ func inspectVerb() *cobra.Command {
 	}
 	c.Flags().StringVar(&f.config, "config", "", "the main configuration file (default: the built-in policy, enforcing)")
 	c.Flags().StringVar(&f.openapi, "openapi", "", "judge by this OpenAPI or Swagger document alone")
+	c.Flags().BoolVar(&f.anyHost, "any-host", false, "with --openapi: take hosts that the document's servers do not name")
 	c.MarkFlagsMutuallyExclusive("config", "openapi")
 	c.Flags().BoolVar(&f.stateful, "stateful", false, "take the lines in order and keep state between them")
 	c.Flags().BoolVar(&f.explain, "explain", false, "add the values seen and what each check looked at")
@@ -100,6 +102,7 @@ func (f *inspectFlags) load() (*config.Loaded, error) {
 	}
 	if f.openapi != "" {
 		alone := schema.Document(f.openapi)
+		alone.APIs[0].MatchHost = !f.anyHost
 		o.Only, o.Settings = []string{schema.Name}, map[string]any{schema.Name: &alone}
 	}
 	loaded, err := config.Load(f.config, o)

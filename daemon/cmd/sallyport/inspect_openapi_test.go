@@ -48,6 +48,13 @@ func TestInspectJudgesByOneDocumentAlone(t *testing.T) {
 	if !strings.Contains(errs, doc+":9:") || !strings.Contains(errs, "Nowhere") {
 		t.Errorf("the flaw is not told with its place: %s", errs)
 	}
+	staging := `{"method":"GET","uri":"/v1/books/7","headers":{"Host":"staging.example:8080"}}`
+	if _, answers, _ := inspectLines(t, staging, "--openapi", doc, "-"); answers[0]["verdict"] != "deny" || !strings.Contains(fmt.Sprint(answers), "header:host: want a host of the document's servers, got staging.example") {
+		t.Errorf("another host: %v", answers)
+	}
+	if _, answers, _ := inspectLines(t, staging, "--openapi", doc, "--any-host", "-"); answers[0]["verdict"] != "allow" {
+		t.Errorf("another host with --any-host: %v", answers)
+	}
 	if status, _, errs := inspectLines(t, in, "--openapi", doc+"x", "-"); status != exitFailed || !strings.Contains(errs, doc+"x") {
 		t.Errorf("a missing document: status %d, %s", status, errs)
 	}

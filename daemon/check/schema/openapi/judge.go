@@ -67,6 +67,7 @@ type judge struct {
 	fields     []pair
 	tree       []entry
 	lenient    bool // delimiters may be percent-encoded
+	anyHost    bool
 	pairsOver  bool
 	fieldsOver bool
 }
@@ -101,7 +102,7 @@ func (a *API) begin(r *request.Request, out []Violation) *judge {
 	j := judges.Get().(*judge)
 	j.api, j.r, j.out, j.op, j.text = a, r, out, nil, ""
 	j.buf, j.segments, j.pairs, j.cookieJar, j.fields = j.buf[:0], j.segments[:0], j.pairs[:0], j.cookieJar[:0], j.fields[:0]
-	j.jarRead, j.pairsOver, j.fieldsOver, j.query, j.look.greedy = false, false, false, nil, false
+	j.jarRead, j.pairsOver, j.fieldsOver, j.query, j.look.greedy, j.anyHost = false, false, false, nil, false, false
 	return j
 }
 
@@ -127,6 +128,10 @@ func (j *judge) run(parts Part) {
 		return
 	}
 	if len(matches) == 0 {
+		if j.anyHost = true; parts&Head != 0 && j.api.options.MatchHost && len(j.route()) > 0 {
+			j.add(Violation{ID: "unknown_path", Where: "header:host", Want: "a host of the document's servers", Got: clip(j.host()), At: j.api.Name, Status: 404})
+			return
+		}
 		if parts&Head != 0 {
 			_, p, _ := target(j.r.URI)
 			j.add(Violation{ID: "unknown_path", Where: "path", Want: "a documented path", Got: clip(p), At: j.api.Name, Status: 404})
@@ -278,21 +283,10 @@ func enumsOK(m match) bool {
 }
 
 func (j *judge) hostOK(p *path) bool {
-	if !j.api.options.MatchHost || len(p.hosts) == 0 {
+	if !j.api.options.MatchHost || j.anyHost || len(p.hosts) == 0 {
 		return true
 	}
-	host := j.r.Host
-	if len(host) == 0 {
-		for _, h := range j.r.Headers {
-			if strings.EqualFold(string(h.Name), "host") {
-				host = h.Value
-				break
-			}
-		}
-	}
-	if i := bytes.LastIndexByte(host, ':'); i > 0 && bytes.IndexByte(host[i:], ']') < 0 {
-		host = host[:i]
-	}
+	host := j.host()
 	if len(host) == 0 {
 		return true
 	}
@@ -302,6 +296,18 @@ func (j *judge) hostOK(p *path) bool {
 		}
 	}
 	return false
+}
+
+// host is the request's host without its port.
+func (j *judge) host() []byte {
+	host := j.r.Host
+	if len(host) == 0 {
+		host = j.r.Header("host")
+	}
+	if i := bytes.LastIndexByte(host, ':'); i > 0 && bytes.IndexByte(host[i:], ']') < 0 {
+		host = host[:i]
+	}
+	return host
 }
 
 // method finds the operation; HEAD of a documented GET is that GET (RFC 9110
