@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestDelayHoldsRequestsBackInsteadOfRefusingThem(t *testing.T) {
+	r := limitRig(t, &login{}, `
+[[check.limit.limit]]
+name = "paced"
+key = ["address"]
+rate = "1200/1m"
+action = "delay"
+delay_ms = 200
+`)
+	if s, _ := r.call("192.0.2.9", "GET", "/api", ""); s != 200 {
+		t.Fatal(s)
+	}
+	begin := time.Now()
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	var wg sync.WaitGroup
+	for range 5 { // at 50 ms each: the last waits 200 ms
+		wg.Go(func() {
+			s, _ := r.call("192.0.2.1", "GET", "/api", "")
+			mu.Lock()
+			statuses[s]++
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	if statuses[http.StatusOK] != 5 || time.Since(begin) < 190*time.Millisecond {
+		t.Errorf("%v after %v, want five 200 after 200 ms", statuses, time.Since(begin))
+	}
+	clear(statuses)
+	for range 30 {
+		wg.Go(func() {
+			s, _ := r.call("192.0.2.2", "GET", "/api", "")
+			mu.Lock()
+			statuses[s]++
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	if statuses[http.StatusTooManyRequests] == 0 || statuses[http.StatusOK] < 5 || statuses[200]+statuses[429] != 30 {
+		t.Error(fmt.Sprint(statuses), "want some 200 and the rest 429")
+	}
+}
