@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/daemon/check/limit"
@@ -147,6 +148,7 @@ func (s *server) openControl(sockets map[string][]*os.File) error {
 	s.sources.Handle(s.control, control.Caller, s.records.note(event.KindAudit, "sources"))
 	s.control.Handle("GET /limits", limit.Handler(func() []*limit.Check { return limitsOf(s.parts.Load()) }))
 	s.canaries.Handle(s.control)
+	s.handleProofs()
 	s.handleChecks()
 	for _, f := range sockets["control"] {
 		l, err := net.FileListener(f)
@@ -158,6 +160,25 @@ func (s *server) openControl(sockets map[string][]*os.File) error {
 		return nil
 	}
 	return s.control.Start()
+}
+
+// handleProofs takes the result of sallyport prove as metrics.
+func (s *server) handleProofs() {
+	var sent, failed, at atomic.Int64
+	s.metrics.Gauge("sallyport_proof_canaries", nil, func() float64 { return float64(sent.Load()) })
+	s.metrics.Gauge("sallyport_proof_not_inspected", nil, func() float64 { return float64(failed.Load()) })
+	s.metrics.Gauge("sallyport_proof_time_seconds", nil, func() float64 { return float64(at.Load()) })
+	s.control.HandleFunc("POST /proved", func(w http.ResponseWriter, r *http.Request) {
+		var report struct{ Sent, Failed int64 }
+		if err := control.Read(r, &report); err != nil {
+			control.Refuse(w, http.StatusBadRequest, err)
+			return
+		}
+		sent.Store(report.Sent)
+		failed.Store(report.Failed)
+		at.Store(time.Now().Unix())
+		control.Answer(w, report)
+	})
 }
 
 func (s *server) openMetrics(sockets map[string][]*os.File) error {

@@ -37,6 +37,8 @@ func verbs() []*cobra.Command {
 		sourcesVerb(),
 		banVerb(),
 		unbanVerb(),
+		setupVerb(),
+		proveVerb(),
 		versionVerb(),
 		manVerb(),
 	}
