@@ -89,8 +89,9 @@ func (h *head) parse(b []byte) (ok bool) {
 
 func (h *head) line(name, value []byte) {
 	if len(name) > 12 && (name[0]|0x20) == 'x' && bytes.EqualFold(name[:12], []byte("x-sallyport-")) {
-		h.ours(name[12:], value)
-		return
+		if h.ours(name[12:], value) {
+			return
+		}
 	}
 	switch len(name) {
 	case 10:
@@ -121,13 +122,14 @@ var hop = map[string][]byte{
 	"Hop-Content-Length": []byte("Content-Length"),
 }
 
-// ours takes a header of our own. Each location sets every one of them, so a
-// client's copy never arrives, and only the first counts all the same.
-func (h *head) ours(name, value []byte) {
+// ours takes a header of our own and says whether it was one. Each location
+// sets every one of them, so a client's copy never arrives, and only the first
+// counts all the same. Any other X-Sallyport- header is the client's.
+func (h *head) ours(name, value []byte) bool {
 	switch string(name) {
 	case "Meta":
 		if h.hasMeta {
-			return
+			return true
 		}
 		h.hasMeta = true
 		for i := range h.meta {
@@ -146,10 +148,15 @@ func (h *head) ours(name, value []byte) {
 			h.carry = value
 		}
 	default:
-		if known, ok := hop[string(name)]; ok && len(value) > 0 && len(h.headers) < maxHeaders {
+		known, ok := hop[string(name)]
+		if !ok {
+			return false
+		}
+		if len(value) > 0 && len(h.headers) < maxHeaders {
 			h.headers = append(h.headers, request.Header{Name: known, Value: value})
 		}
 	}
+	return true
 }
 
 // fill makes r the client's request that the head tells of.

@@ -191,6 +191,7 @@ var calls = []call{
 	{title: "an attack in a body behind a query is denied", method: "POST", path: "/a?x=1", body: "an attack", wantDenied: true, onlyBody: true},
 	{title: "an attack in the query is denied", method: "GET", path: "/a?q=attack", wantDenied: true},
 	{title: "an attack in a header is denied", method: "GET", path: "/a", header: [2]string{"X-Test", "attack"}, wantDenied: true},
+	{title: "an attack in a header named like ours is denied", method: "GET", path: "/a", header: [2]string{"X-Sallyport-Other", "attack"}, wantDenied: true},
 	{title: "an attack in a POST body is denied", method: "POST", path: "/a", body: "an attack", wantDenied: true, onlyBody: true},
 	{title: "an attack in a chunked body is denied", method: "POST", path: "/a", body: "an attack", chunked: true, wantDenied: true, onlyBody: true},
 	{title: "an attack in a DELETE body is denied", method: "DELETE", path: "/a", body: "an attack", wantDenied: true, onlyBody: true},

@@ -212,7 +212,7 @@ func (p *planner) location(l *nginxconf.Directive) {
 	}
 	p.body(l)
 	guard := fmt.Sprintf("location %s { set $sallyport_to %s; include sallyport/%s.conf; } %s\n%s", text[argsStart(l, text):argsEnd(l, text)], name, mode, marker, indentOf(text, l.Start))
-	header := fmt.Sprintf("location %s { include sallyport/proven.conf; %s", name, marker)
+	header := fmt.Sprintf("location %s { include sallyport/proven.conf;", name)
 	p.edit(l.File, l.Start, l.BodyStart, guard+header)
 	p.Guarded = append(p.Guarded, Guarded{title, l.Place(), mode, why})
 }

@@ -202,13 +202,13 @@ func bodies(mode string) bool { return mode == "inline" || mode == "relay" }
 
 var ways = []way{
 	{name: "header", expected: heads, send: func(p *prover, t *Target, c string) (int, error) {
-		return p.http1(t, "GET", t.Path, "X-Sallyport-Proof: "+c+"\r\n", "", false)
+		return p.http1(t, "GET", t.Path, "X-Proof: "+c+"\r\n", "", false)
 	}},
 	{name: "query", expected: heads, send: func(p *prover, t *Target, c string) (int, error) {
 		return p.http1(t, "GET", t.Path+"?proof="+c, "", "", false)
 	}},
 	{name: "second request on the connection", expected: heads, send: func(p *prover, t *Target, c string) (int, error) {
-		return p.http1(t, "GET", t.Path, "X-Sallyport-Proof: "+c+"\r\n", "", true)
+		return p.http1(t, "GET", t.Path, "X-Proof: "+c+"\r\n", "", true)
 	}},
 	{name: "body", body: true, expected: bodies, send: func(p *prover, t *Target, c string) (int, error) {
 		return p.http1(t, "POST", t.Path, fmt.Sprintf("Content-Type: text/plain\r\nContent-Length: %d\r\n", len(c)), c, false)

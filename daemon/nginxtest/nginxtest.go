@@ -53,6 +53,8 @@ type Conf struct {
 	// OwnAccess leaves the access log's socket to the test; otherwise what
 	// comes there is read and dropped.
 	OwnAccess bool
+	// Whole is a whole configuration in place of the frame and all the above.
+	Whole string
 }
 
 // FreePort finds a TCP port that nothing listens on.
@@ -171,6 +173,9 @@ http {
     }
 }
 `
+	if c.Whole != "" {
+		frame = c.Whole
+	}
 	text := strings.NewReplacer("DIR", dir, "PORT", fmt.Sprint(port)).Replace(frame)
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
