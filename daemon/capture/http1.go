@@ -23,14 +23,26 @@ type parser1 struct {
 	pos int
 }
 
-// looksLikeHTTP says whether a stream begins as an HTTP/1 request.
+// looksLikeHTTP says whether a stream begins as an HTTP/1 request: with a
+// method in capitals, or with any word if the line names the protocol.
 func looksLikeHTTP(b []byte) bool {
 	b = bytes.TrimLeft(b, "\r\n \t")
-	i := 0
+	i, capitals := 0, true
 	for i < len(b) && i < 32 && (b[i] >= 'A' && b[i] <= 'Z' || b[i] >= 'a' && b[i] <= 'z' || b[i] == '-' || b[i] == '_') {
+		capitals = capitals && b[i] < 'a'
 		i++
 	}
-	return i >= 1 && i < len(b) && (b[i] == ' ' || b[i] == '\t')
+	if i < 1 || i >= len(b) || b[i] != ' ' && b[i] != '\t' {
+		return false
+	}
+	if capitals {
+		return true
+	}
+	line := b[:min(len(b), MaxHead)]
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end]
+	}
+	return bytes.Contains(line, []byte(" HTTP/"))
 }
 
 // line takes the next line without its end.

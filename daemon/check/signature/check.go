@@ -191,22 +191,33 @@ func (j *judged) found(h *Hit) {
 	if f.Message == "" {
 		f.Message = "rule " + f.ID
 	}
-	switch p.Priority {
-	case 1:
-		f.Severity, f.Score = check.Medium, 50
-	case 2:
-		f.Severity, f.Score = check.Low, 30
-	}
-	switch order(h.Action) {
-	case 1, 2:
-		f.Deny = true
-		f.Severity, f.Score = check.High, check.High.Score()
-		if p.Priority == 1 {
-			f.Severity, f.Score = check.Critical, check.Critical.Score()
-		}
+	f.Severity = Severity(p, h.Action)
+	f.Deny = denies(h.Action)
+	switch {
+	case f.Deny:
+		f.Score = f.Severity.Score()
+	case p.Priority == 1:
+		f.Score = 50
+	case p.Priority == 2:
+		f.Score = 30
 	}
 	f.Excerpt, f.Mark = excerpt(h)
 	j.visit.Add(f)
+}
+
+func denies(action string) bool { return order(action) == 1 || order(action) == 2 }
+
+// Severity is the severity of a rule's finding under an action.
+func Severity(p *keyword.Program, action string) check.Severity {
+	switch {
+	case denies(action) && p.Priority == 1:
+		return check.Critical
+	case denies(action):
+		return check.High
+	case p.Priority == 1:
+		return check.Medium
+	}
+	return check.Low
 }
 
 // excerpt is the part of a buffer around the match.

@@ -52,7 +52,7 @@ func TestThePrefilterLosesNoAlertOfThePublishedRules(t *testing.T) {
 			}
 			n := 0
 			err = capture.Read(f, false, func(r *capture.Request) {
-				if n++; n%6 != 0 {
+				if n++; n%24 != 0 {
 					return
 				}
 				// As it came, and as the daemon gets it: without the raw bytes.

@@ -20,7 +20,7 @@ func rulesVerb() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(rulesCheckVerb(), rulesTestVerb(), rulesEvaluateVerb())
+	c.AddCommand(rulesListVerb(), rulesCheckVerb(), rulesTestVerb(), rulesEvaluateVerb())
 	return c
 }
 
