@@ -173,6 +173,18 @@ func TestBytesThatAreNoTextDoNotBreakAnEvent(t *testing.T) {
 	}
 }
 
+func TestAPlaceKeepsItsName(t *testing.T) {
+	for where, want := range map[string]string{
+		"cookie:sid": "cookie:sid", "header:authorization": "header:authorization", "json:/user/password": "json:/user/password", "": "", "body": "body",
+		"query:a=b&token=abcdef123456": "query:a=b&token=[redacted]", "query:\xff": `query:\xff`,
+	} {
+		e := &Event{Findings: []check.Finding{{Where: where}}}
+		if got := Redacted(e, redact.New(nil), true).Findings[0].Where; got != want {
+			t.Errorf("%q became %q", where, got)
+		}
+	}
+}
+
 func TestABodyThatIsNoTextIsNotKept(t *testing.T) {
 	for _, c := range []struct {
 		name, encoding string

@@ -47,7 +47,10 @@ func redactFindings(fs []check.Finding, s *redact.Session) []check.Finding {
 		f := &out[i]
 		f.Excerpt, f.Mark = s.Excerpt(f.Where, f.Excerpt, f.Mark)
 		f.Excerpt, f.Mark = printableMark(f.Excerpt, f.Mark)
-		f.Where = printable(s.Text(f.Where))
+		// The kind of a place is ours; the name behind it is the client's.
+		if kind, name, ok := strings.Cut(f.Where, ":"); ok {
+			f.Where = kind + ":" + printable(s.Text(name))
+		}
 		f.Message = printable(s.Text(f.Message))
 		f.Detail = printable(s.Text(f.Detail))
 		f.ID = printable(f.ID)
