@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -238,6 +240,34 @@ func TestAKnownEndpointCostsNoMemory(t *testing.T) {
 	c.Found(v, false)
 	if n := testing.AllocsPerRun(100, func() { c.Found(v, false) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestManyGoroutinesShareAnInventory(t *testing.T) {
+	dir := t.TempDir()
+	c := build(t, check.Env{StateDir: dir}, func(s *Settings) { s.SaveSeconds = 1 })
+	c.startLearning(httptest.NewRecorder(), httptest.NewRequest("POST", "/learn", strings.NewReader(`{"seconds":60}`)))
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range 300 {
+				v := visit("POST", fmt.Sprintf("/users/w%c%c/x%d", 'a'+i%26, 'a'+i/26, g), `{"a":1}`, g*300+i, "Content-Type", "application/json")
+				v.Now = now.Add(time.Duration(i) * 10 * time.Millisecond)
+				c.Found(v, false)
+				ended(c, "POST", fmt.Sprintf("/users/%d", i), 200, i)
+				if i%50 == 0 {
+					c.List(true)
+					c.WriteMetrics(io.Discard)
+					c.learned(httptest.NewRecorder(), nil)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	if n := c.List(true).Book.Endpoints; n == 0 {
+		t.Error("nothing was kept")
 	}
 }
 

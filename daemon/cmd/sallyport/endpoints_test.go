@@ -145,13 +145,24 @@ scopes = ["admin"]
 	if want := `endpoint="/secure/{int}"} 15`; err != nil || !strings.Contains(string(text), want) {
 		t.Errorf("the metrics lack %s: %v", want, err)
 	}
+	next := signedToken(t, r.nginx.Dir) // the issuer changed its key
+	if err := r.daemon.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the new key is known", func() bool {
+		return from(t, 9, "GET", url+"/secure/1", "", "Authorization", "Bearer "+next) == 200
+	})
+	if got := from(t, 9, "GET", url+"/secure/1", "", "Authorization", "Bearer "+token); got != 401 {
+		t.Errorf("a token of the old key was answered %d", got)
+	}
+	calls := list()["GET /secure/{int}"].Requests
 	if err := r.daemon.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	_ = r.daemon.Wait()
 	r.log = &syncBuffer{}
 	r.start()
-	if again := list()["GET /secure/{int}"]; again.Requests != 15 || again.Clients != 5 {
+	if again := list()["GET /secure/{int}"]; again.Requests < calls || again.Clients != 6 {
 		t.Errorf("after a restart: %+v\n%s", again, r.log.String())
 	}
 }
