@@ -2,10 +2,13 @@ package openapi
 
 import (
 	"fmt"
+	"math/rand"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/daemon/check/schema/jsonschema"
 	"github.com/sallyport/sallyport/daemon/request"
@@ -203,6 +206,43 @@ func BenchmarkLoad(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkGeneratedCalls judges valid calls of a large document's operations
+// and reports the slowest percent of them.
+func BenchmarkGeneratedCalls(b *testing.B) {
+	for _, name := range []string{"stripe.json", "github.json", "kubernetes.json", "sendgrid31.json"} {
+		file := filepath.Join(fixturesDir(b), name)
+		if _, err := os.Stat(file); err != nil {
+			continue
+		}
+		b.Run(name, func(b *testing.B) {
+			c, a := newCaller(b, file)
+			c.roll = rand.New(rand.NewSource(3)).Intn
+			var calls []made
+			for i, template := range c.root.Get("paths").Keys {
+				item := c.deref(c.root.Get("paths").Items[i])
+				for _, m := range methods {
+					if op := c.deref(item.Get(m)); op != nil {
+						if all := c.call(template, item, op, m); all != nil {
+							calls = append(calls, all[0])
+						}
+					}
+				}
+			}
+			times := make([]time.Duration, 0, b.N)
+			for i := 0; b.Loop(); i++ {
+				r := calls[i%len(calls)].request()
+				start := time.Now()
+				a.Judge(r, Head|Body, nil)
+				times = append(times, time.Since(start))
+				r.Release()
+			}
+			slices.Sort(times)
+			b.ReportMetric(float64(times[len(times)/2].Nanoseconds()), "p50-ns")
+			b.ReportMetric(float64(times[len(times)*99/100].Nanoseconds()), "p99-ns")
 		})
 	}
 }
