@@ -50,3 +50,38 @@ delay_ms = 200
 		t.Error(fmt.Sprint(statuses), "want some 200 and the rest 429")
 	}
 }
+
+func TestRequestsUnderWayAreBoundedBehindARealNGINX(t *testing.T) {
+	release := make(chan struct{})
+	entered := make(chan struct{}, 10)
+	r := limitRig(t, http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		if q.URL.Path == "/slow" {
+			entered <- struct{}{}
+			<-release
+		}
+	}), `
+[[check.limit.limit]]
+name = "held"
+key = ["address"]
+concurrent = 2
+`)
+	answers := make(chan int, 10)
+	for range 2 {
+		go func() { s, _ := r.call("192.0.2.1", "GET", "/slow", ""); answers <- s }()
+	}
+	<-entered
+	<-entered
+	if s, h := r.call("192.0.2.1", "GET", "/", ""); s != 429 || h.Get("RateLimit-Policy") != `"held";q=2;qu="concurrent-requests"` {
+		t.Errorf("the third at once was answered %d, %v", s, h)
+	}
+	if s, _ := r.call("192.0.2.2", "GET", "/", ""); s != 200 {
+		t.Errorf("another client was answered %d", s)
+	}
+	close(release)
+	for range 2 {
+		if s := <-answers; s != 200 {
+			t.Errorf("a held request was answered %d", s)
+		}
+	}
+	r.until("the end of both lets more in", func() bool { s, _ := r.call("192.0.2.1", "GET", "/", ""); return s == 200 })
+}
