@@ -81,6 +81,8 @@ var loads = []struct {
 	{"JSON 64 KB", fillBody("application/json", orderJSON(64<<10)), 64 << 10},
 	{"form 2 KB", fillBody("application/x-www-form-urlencoded", []byte(strings.Repeat("name=Anna+M%C3%BCller&city=Berlin&n=42&", 52))), 2 << 10},
 	{"multipart 1 MB", fillBody("multipart/form-data; boundary=XyZ", multipartBody(1<<20)), 1 << 20},
+	{"GraphQL 1 KB", fillBody("application/json", []byte(`{"query":"query Q { user(name: \"x\", tags: [\"a\"]) { id `+strings.Repeat("name email ", 90)+`} }","variables":{"a":"b"}}`)), 1 << 10},
+	{"protobuf 1 KB", fillBody("application/x-protobuf", bytes.Repeat([]byte("\x0a\x0bhello world\x12\x07\x0a\x05world\x18\x07"), 42)), 1 << 10},
 	{"XML 64 KB", fillBody("text/xml", []byte("<a>"+strings.Repeat(`<b c="d">some text</b>`, 2900)+"</a>")), 64 << 10},
 }
 

@@ -23,76 +23,105 @@ func GraphQL(src, scratch []byte, sink GraphQLSink) (ok bool) {
 	if len(trimmed) == 0 || !graphQLStart(trimmed) {
 		return false
 	}
-	var (
-		path  = scratch[:0]
-		ends  [maxGraphQLDepth]int
-		depth int
-		name  []byte // the last name read
-		arg   []byte // the argument, when the colon after it was read
-	)
-	if cap(path) < maxGraphQLPath {
-		path = make([]byte, 0, maxGraphQLPath)
-	}
-	emit := func(raw []byte, escaped bool) {
-		base := len(path)
-		if len(arg) > 0 && len(path)+len(arg) < maxGraphQLPath {
-			path = append(append(path, '/'), arg...)
-		}
-		sink.GraphQLLeaf(path, raw, escaped)
-		path = path[:base]
+	w := graphQL{src: src, path: scratch[:0], sink: sink}
+	if cap(w.path) < maxGraphQLPath {
+		w.path = make([]byte, 0, maxGraphQLPath)
 	}
 	for i := 0; i < len(src); {
-		switch c := src[i]; {
-		case c == '"':
-			raw, next, escaped := graphQLString(src, i)
-			emit(raw, escaped)
-			i = next
-		case c == '#':
-			n := bytes.IndexByte(src[i:], '\n')
-			if n < 0 {
-				n = len(src) - i
-			}
-			emit(src[i+1:i+n], false)
-			i += n
-		case c == '{' || c == '(':
-			if depth < maxGraphQLDepth {
-				ends[depth] = len(path)
-				if depth > 0 && len(name) > 0 && len(path)+len(name)+1 < maxGraphQLPath {
-					path = append(append(path, '/'), name...)
-				}
-			}
-			depth++
-			if arg = nil; c == '{' {
-				name = nil
-			}
-			i++
-		case c == '}' || c == ')':
-			if depth > 0 {
-				if depth--; depth < maxGraphQLDepth {
-					last := path[ends[depth]:]
-					path = path[:ends[depth]]
-					// After the arguments the field's own selection follows.
-					if name = nil; c == ')' && len(last) > 1 {
-						name = last[1:]
-					}
-				}
-			}
-			arg = nil
-			i++
-		case c == ':':
-			arg = name
-			i++
-		case isAlpha(c) || c == '_':
-			start := i
-			for i < len(src) && (isAlpha(src[i]) || src[i] == '_' || src[i] >= '0' && src[i] <= '9') {
-				i++
-			}
-			name = src[start:i]
-		default:
-			i++
-		}
+		i = w.token(i)
 	}
 	return true
+}
+
+// graphQL is a walk: the path to where it is, and the names read last.
+type graphQL struct {
+	src  []byte
+	sink GraphQLSink
+	path []byte
+	ends [maxGraphQLDepth]int
+	// depth counts open brackets; those past maxGraphQLDepth share a path.
+	depth int
+	name  []byte // the last name read
+	arg   []byte // the argument, once the colon behind it was read
+}
+
+// token reads what begins at i and returns where the next one does.
+func (w *graphQL) token(i int) int {
+	switch c := w.src[i]; {
+	case c == '"':
+		raw, next, escaped := graphQLString(w.src, i)
+		w.emit(raw, escaped)
+		return next
+	case c == '#':
+		n := bytes.IndexByte(w.src[i:], '\n')
+		if n < 0 {
+			n = len(w.src) - i
+		}
+		w.emit(w.src[i+1:i+n], false)
+		return i + n
+	case c == '{' || c == '(':
+		w.open(c == '{')
+	case c == '}' || c == ')':
+		w.close(c == ')')
+	case c == ':':
+		w.arg = w.name
+	case isAlpha(c) || c == '_':
+		start := i
+		for i < len(w.src) && (isAlpha(w.src[i]) || w.src[i] == '_' || w.src[i] >= '0' && w.src[i] <= '9') {
+			i++
+		}
+		w.name = w.src[start:i]
+		return i
+	}
+	return i + 1
+}
+
+func (w *graphQL) emit(raw []byte, escaped bool) {
+	base := len(w.path)
+	if len(w.arg) > 0 {
+		w.push(w.arg)
+	}
+	w.sink.GraphQLLeaf(w.path, raw, escaped)
+	w.path = w.path[:base]
+}
+
+func (w *graphQL) push(name []byte) {
+	if len(name) > 0 && len(w.path)+len(name)+1 < maxGraphQLPath {
+		w.path = append(append(w.path, '/'), name...)
+	}
+}
+
+// open begins a selection or a list of arguments. The name of an operation is
+// no part of a path.
+func (w *graphQL) open(selection bool) {
+	if w.depth < maxGraphQLDepth {
+		w.ends[w.depth] = len(w.path)
+		if w.depth > 0 {
+			w.push(w.name)
+		}
+	}
+	w.depth++
+	w.arg = nil
+	if selection {
+		w.name = nil
+	}
+}
+
+// close ends one. Behind its arguments a field's own selection may follow, so
+// its name is the last one again.
+func (w *graphQL) close(arguments bool) {
+	w.arg = nil
+	if w.depth == 0 {
+		return
+	}
+	if w.depth--; w.depth >= maxGraphQLDepth {
+		return
+	}
+	last := w.path[w.ends[w.depth]:]
+	w.path = w.path[:w.ends[w.depth]]
+	if w.name = nil; arguments && len(last) > 1 {
+		w.name = last[1:]
+	}
 }
 
 func graphQLStart(b []byte) bool {
