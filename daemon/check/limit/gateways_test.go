@@ -16,7 +16,7 @@ func pair(t *testing.T, r *redistest.Redis, limit string) [2]*gate {
 	t.Helper()
 	var out [2]*gate
 	for i := range out {
-		c, err := build(`store = { kind = "redis", address = ["unix:`+r.Socket+`"], deadline_ms = 100, sync_ms = 50 }
+		c, err := build(`store = { kind = "redis", address = ["unix:`+r.Socket+`"], deadline_ms = 400, sync_ms = 50 }
 [[limit]]
 name = "shared"
 key = ["address"]

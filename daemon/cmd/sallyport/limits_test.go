@@ -218,7 +218,7 @@ func TestTwoGatewaysShareALimitWhateverBecomesOfRedis(t *testing.T) {
 [check.limit.store]
 kind = "redis"
 address = ["unix:`+redis.Socket+`"]
-deadline_ms = 50
+deadline_ms = 240
 sync_ms = 100
 [[check.limit.limit]]
 name = "exact"
