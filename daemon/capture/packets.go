@@ -9,7 +9,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -43,8 +42,15 @@ func open(r io.Reader) (source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("neither pcap nor pcapng: %w", err)
 	}
+	// The file names its own bound; a packet is no longer than this one.
+	if p.Snaplen() == 0 || p.Snaplen() > maxPacket {
+		p.SetSnaplen(maxPacket)
+	}
 	return p, nil
 }
+
+// maxPacket bounds one packet, in bytes.
+const maxPacket = 1 << 18
 
 // segment is one TCP segment.
 type segment struct {
@@ -144,9 +150,6 @@ func tcpSegment(src, dst netip.Addr, t *layers.TCP, at time.Time) segment {
 	}
 	return s
 }
-
-// errStop ends reading early without being an error.
-var errStop = errors.New("stop")
 
 // segments calls f for every TCP segment of a capture. A capture that breaks
 // off is read as far as it goes; then the error is io.ErrUnexpectedEOF.

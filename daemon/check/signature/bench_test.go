@@ -123,6 +123,9 @@ func BenchmarkLoad(b *testing.B) {
 }
 
 func TestARequestThatMatchesNothingAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector empties pools")
+	}
 	s := corpusSet(t, 2000)
 	e := benchEnv()
 	in := &Input{Request: typicalGet(), Env: e, Phase: check.Head | check.Body}

@@ -39,14 +39,15 @@ func ruleVars(pairs []string) (*rule.Vars, error) {
 }
 
 func rulesCheckVerb() *cobra.Command {
-	var asJSON, verbose bool
+	var asJSON, verbose, strict bool
 	var vars []string
 	c := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Say which rules of files, directories or patterns load, and why others do not",
 		Long: `Reads Snort 2, Snort 3 and Suricata rules and says of each whether it is loaded,
 skipped (it does not apply to HTTP requests) or refused (it holds a mistake or an
-option that is not supported). The exit status is 1 when a rule is refused.`,
+option that is not supported). With --strict the exit status is 1 when a rule is
+refused, as the setting strict would have it.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			v, err := ruleVars(vars)
@@ -67,13 +68,14 @@ option that is not supported). The exit status is 1 when a rule is refused.`,
 			if err != nil {
 				return err
 			}
-			if s.Refused > 0 {
+			if strict && s.Refused > 0 {
 				return errFailed
 			}
 			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	c.Flags().BoolVar(&strict, "strict", false, "fail when a rule is refused")
 	c.Flags().BoolVar(&verbose, "verbose", false, "print every skipped rule, not only the counts")
 	c.Flags().StringArrayVar(&vars, "var", nil, "a variable of the rules, NAME=VALUE (what is not set is any)")
 	return c

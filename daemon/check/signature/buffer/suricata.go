@@ -31,7 +31,7 @@ func splitURI(u []byte) (p uriParts) {
 				end = len(rest)
 			}
 			p.authority, rest = rest[:end], rest[end:]
-		} else if i > 0 && bytes.IndexAny(rest[:i], "/?#") < 0 && !bytes.HasPrefix(rest, []byte("*")) {
+		} else if i > 0 && !bytes.ContainsAny(rest[:i], "/?#") && !bytes.HasPrefix(rest, []byte("*")) {
 			// scheme:path, without an authority
 			p.scheme, p.hasScheme = rest[:i], true
 			rest = rest[i+1:]
@@ -139,9 +139,8 @@ func (s *Set) suricata(id ID) Value {
 	case SProtocol:
 		return Value{One: q.Protocol, Present: len(q.Protocol) > 0}
 	case SHeader:
-		from := s.begin()
 		s.headers() // joins into the arena first
-		from = s.begin()
+		from := s.begin()
 		for _, h := range s.merged {
 			if equalFold(h.name, "cookie") {
 				continue

@@ -190,7 +190,7 @@ func parseContent(v string) (text []byte, negated bool, err error) {
 		}
 		v = v[1 : len(v)-1]
 	}
-	if strings.HasPrefix(v, "!") && negated == false && len(v) > 1 && v[1] == '"' {
+	if strings.HasPrefix(v, "!") && !negated && len(v) > 1 && v[1] == '"' {
 		return nil, false, fmt.Errorf("the exclamation mark belongs before the quote")
 	}
 	hex := false
