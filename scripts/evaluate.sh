@@ -22,9 +22,10 @@ echo "== the shipped rules alone: known exploits, then benign requests and paylo
 "$bin" rules evaluate --rules 'rules/*.rules' --max-false 0.05 "$data/dev-recorded.jsonl.gz" "$data/train-recorded.jsonl.gz" \
 	"$data/dev.jsonl.gz" "$data/train.jsonl.gz" || failed=1
 
-echo "== the model alone, and all checks together"
+echo "== the model alone, and all checks together with the shipped rules"
+printf '[defaults]\nmode = "enforce"\n[check.signature]\nrules = ["%s/rules/*.rules"]\n' "$PWD" >"$tmp/sallyport.toml"
 for set in dev dev-recorded; do
-	"$bin" inspect "$data/$set.jsonl.gz" >"$tmp/$set.verdicts" 2>"$tmp/$set.errors" || { cat "$tmp/$set.errors" >&2; exit 1; }
+	"$bin" inspect --config "$tmp/sallyport.toml" "$data/$set.jsonl.gz" >"$tmp/$set.verdicts" 2>"$tmp/$set.errors" || { cat "$tmp/$set.errors" >&2; exit 1; }
 done
 "$bin" model evaluate --mutations 10 --data "$data/dev.jsonl.gz,$data/dev-recorded.jsonl.gz" --verdicts "$tmp/dev.verdicts,$tmp/dev-recorded.verdicts"
 exit $failed

@@ -37,7 +37,7 @@ type Options struct {
 
 // DefaultOptions are what the embedded model was trained with.
 func DefaultOptions() Options {
-	return Options{Seed: 1, Epochs: 8, Rounds: 2, Rate: 0.25, Decay: 2e-6, BenignWeight: 1.5, MadeBenign: 100000, MadeAttacks: 90000, TextPieces: 60000, Cut: 0.3, Slope: 1}
+	return Options{Seed: 1, Epochs: 8, Rounds: 2, Rate: 0.25, Decay: 2e-6, BenignWeight: 1.5, MadeBenign: 100000, MadeAttacks: 90000, TextPieces: 60000, Cut: 0, Slope: 1}
 }
 
 // fitter is one logistic regression by AdaGrad, windows in an order that the
