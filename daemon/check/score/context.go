@@ -21,10 +21,10 @@ import (
 	"github.com/sallyport/sallyport/daemon/safefile"
 )
 
-// Limits of what context does to a logit. The score's curve is steep: 8 takes
+// Limits of what context does to a logit. The score's curve is steep: 12 takes
 // any score that is not certain to nothing.
 const (
-	maxDiscount = 8
+	maxDiscount = 12
 	maxRaise    = 1.2
 )
 

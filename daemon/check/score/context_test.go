@@ -142,7 +142,9 @@ func TestAStatelessVisitTeachesNothing(t *testing.T) {
 func TestContextSurvivesARestart(t *testing.T) {
 	dir := t.TempDir()
 	env := check.Env{StateDir: dir, Warn: func(m string) { t.Error(m) }}
-	first, err := New(Defaults(), env)
+	settings := Defaults()
+	settings.Context.SaveSeconds = 86400 // so that Save alone writes
+	first, err := New(settings, env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +152,7 @@ func TestContextSurvivesARestart(t *testing.T) {
 	if err := first.(*Check).Save(); err != nil {
 		t.Fatal(err)
 	}
-	second, err := New(Defaults(), env)
+	second, err := New(settings, env)
 	if err != nil {
 		t.Fatal(err)
 	}
