@@ -118,7 +118,10 @@ func parse(t testing.TB, q string) Filter {
 
 func TestEverySearchFindsWhatAWalkOverAllEventsFinds(t *testing.T) {
 	s, r := newStore(t, Options{})
-	const n = 6000
+	n := 6000
+	if testing.Short() {
+		n = 1500
+	}
 	all := entries(0, n)
 	write(t, s, all)
 	for _, q := range filters {
@@ -243,6 +246,9 @@ func TestEventsOfOneMicrosecondAreAllKept(t *testing.T) {
 }
 
 func TestTheStoreStaysWithinItsSizeAndKeepsTheNewest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it writes 30,000 events")
+	}
 	const limit = 8 << 20
 	s, r := newStore(t, Options{MaxBytes: limit})
 	const n = 30_000
