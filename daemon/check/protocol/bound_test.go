@@ -41,6 +41,7 @@ func TestWhatIsTooLargeIsFound(t *testing.T) {
 		{want: "header_large", headers: []request.Header{header("A", strings.Repeat("b", 17<<10))}},
 		{want: "parameters_many", uri: "/?" + strings.Repeat("a&", request.MaxParams+1)},
 		{want: "encoded_deep", uri: "/?a=%" + strings.Repeat("25", 20) + "41"},
+		{want: "base64_many", uri: "/?a=%26" + strings.Repeat("PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg.", 20)},
 		{want: "host_unknown", headers: []request.Header{header("Host", "y.org")}},
 		{want: "", headers: []request.Header{header("Host", "a.x.org:8443")}},
 		{want: "encoding_broken", headers: []request.Header{gz}, body: []byte("no gzip")},

@@ -224,7 +224,7 @@ func (l *look) oddBytes(v *request.Value, class uint8) {
 // one has a finding of its own elsewhere, or is nothing by itself.
 var markIDs = map[request.Mark]id{
 	request.MarkParams: paramMany, request.MarkValues: valuesMany, request.MarkNesting: layersMany, request.MarkLayers: layersMany,
-	request.MarkTokens: layersMany, request.MarkDecoded: bodyLarge, request.MarkRatio: bodyBomb, request.MarkSegments: tooManySegments,
+	request.MarkTokens: tokensMany, request.MarkDecoded: bodyLarge, request.MarkRatio: bodyBomb, request.MarkSegments: tooManySegments,
 	request.MarkJSONDeep: jsonDeep, request.MarkJSONKeys: valuesMany, request.MarkXMLDeep: xmlDeep, request.MarkParts: partMany,
 	request.MarkDuplicateParam: paramTwice, request.MarkDuplicateCookie: cookieTwice, request.MarkCookieSyntax: cookieSyntax,
 	request.MarkEncodingUnknown: encodingUnknown, request.MarkEncodingBroken: encodingBroken,
