@@ -9,6 +9,7 @@ package signature
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -49,10 +50,27 @@ type Settings struct {
 // Defaults reads the shipped rules and the administrator's own.
 func Defaults() Settings {
 	return Settings{
-		Rules:    []string{"/usr/share/sallyport/rules/*.rules", "/etc/sallyport/rules/*.rules"},
+		Rules:    []string{filepath.Join(shippedRules(), "*.rules"), "/etc/sallyport/rules/*.rules"},
 		Vars:     map[string]string{},
 		MaxSteps: MaxSteps,
 	}
+}
+
+// shippedRules is the folder of the rules that came with the program: the
+// installed one or, for a program that was built and not installed, rules/ of
+// its source tree, beside the folder it was built into.
+func shippedRules() string {
+	const installed = "/usr/share/sallyport/rules"
+	if _, err := os.Stat(installed); err == nil {
+		return installed
+	}
+	if exe, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(exe), "..", "rules")
+		if _, err := os.Stat(filepath.Join(beside, "sqli.rules")); err == nil {
+			return beside
+		}
+	}
+	return installed
 }
 
 // Check runs a Set. Build it with New.
