@@ -92,3 +92,7 @@ packages: ## deb and rpm for amd64 and arm64, SHA256SUMS and a bill of materials
 .PHONY: soak-events
 soak-events: ## 1,000,000 stored events: the size of the file and the time of each search
 	SALLYPORT_SOAK=1 $(GO) test -count=1 -timeout 60m -v -run Million ./daemon/event/store
+
+.PHONY: test-install
+test-install: ## install, run, upgrade and purge the package in a booted Debian tree (root)
+	scripts/test-install.sh

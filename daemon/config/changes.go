@@ -114,3 +114,13 @@ func Detail(c check.Check) string {
 	noun, prints := inv.Inventory()
 	return counts(map[string]int{noun: len(prints)})
 }
+
+// RuleFiles are the files that the signature check was built from.
+func RuleFiles(l *Loaded) []string {
+	for _, c := range l.Policy.Checks {
+		if named, ok := c.(interface{ Files() []string }); ok {
+			return named.Files()
+		}
+	}
+	return nil
+}

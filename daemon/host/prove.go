@@ -42,7 +42,7 @@ func Targets(c *nginxconf.Config, server string) (out []Target) {
 			address, isTLS, isHTTP2 := listenOf(s)
 			for _, l := range s.Find("location") {
 				mode := ModeOf(l)
-				if strings.HasPrefix(l.Args[0], "@") || (mode == "" && passOf(l) == nil) || len(l.Find("internal")) > 0 {
+				if ownLocation(l) || strings.HasPrefix(l.Args[0], "@") || (mode == "" && passOf(l) == nil) || len(l.Find("internal")) > 0 {
 					continue
 				}
 				t := Target{Server: ServerNames(s)[0], Location: strings.Join(l.Args, " "), Place: l.Place(), Mode: mode,

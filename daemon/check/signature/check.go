@@ -184,7 +184,7 @@ func (c *Check) Judge(v *check.Visit) {
 	c.set.Match(&j.input, j.hit)
 	if j.env.Spent || j.env.Steps < 0 {
 		c.spent.Add(1)
-		v.Add(check.Finding{Check: Name, ID: "steps", Severity: check.Medium,
+		v.Add(check.Finding{Check: Name, ID: "steps", Severity: check.Low,
 			Message: "the rules needed more steps than max_steps on this request; the rest was not looked at"})
 	}
 	v.Note(Name, "looked at "+strconv.Itoa(len(c.set.rules))+" rules")
@@ -202,8 +202,8 @@ func (j *judged) found(h *Hit) {
 	}
 	p := h.Rule
 	f := check.Finding{
-		Check: Name, ID: strconv.FormatUint(uint64(p.GID), 10) + ":" + strconv.FormatUint(uint64(p.SID), 10),
-		Message: p.Msg, Where: h.Where, Severity: check.Low, Score: 10,
+		Check: Name, ID: ruleID(p),
+		Message: p.Msg, Where: whereOf(j.visit.Request, h), Severity: check.Low, Score: 10,
 		Rule: filepath.Base(p.Rule.File) + ":" + strconv.Itoa(p.Rule.Line), Tags: j.check.tags[p],
 	}
 	if f.Message == "" {
@@ -236,6 +236,11 @@ func Severity(p *keyword.Program, action string) check.Severity {
 		return check.Medium
 	}
 	return check.Low
+}
+
+// ruleID is how findings and exceptions name a rule: "gid:sid".
+func ruleID(p *keyword.Program) string {
+	return strconv.FormatUint(uint64(p.GID), 10) + ":" + strconv.FormatUint(uint64(p.SID), 10)
 }
 
 // excerpt is the part of a buffer around the match.

@@ -39,6 +39,7 @@ func verbs() []*cobra.Command {
 		unbanVerb(),
 		setupVerb(),
 		proveVerb(),
+		doctorVerb(),
 		versionVerb(),
 		manVerb(),
 	}
