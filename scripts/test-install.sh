@@ -68,7 +68,16 @@ check() { # check TITLE COMMAND...
 }
 status() { [ "$(in_tree curl -s -o /dev/null -w '%{http_code}' "${@:2}")" = "$1" ]; }
 in_tree ip link set lo up
+# What a tree inside a tree cannot have is left out of the sandbox here, and said.
+for option in PrivateDevices PrivateUsers; do
+    if ! in_tree systemd-run -q --wait -p "$option=yes" /bin/true 2>/dev/null; then
+        echo "note  $option=yes is not to be had inside these namespaces: the sandbox is tested without it"
+        mkdir -p "$tree/etc/systemd/system/sallyport.service.d"
+        printf '[Service]\n%s=no\n' "$option" >"$tree/etc/systemd/system/sallyport.service.d/$option.conf"
+    fi
+done
 
+rm -f "$tree/etc/nginx/sites-enabled/default" # a link that leads out of the tree
 cat >"$tree/etc/nginx/sites-enabled/default" <<'CONF'
 server {
     listen 127.0.0.1:80;
@@ -83,9 +92,10 @@ check "nginx runs"                                    in_tree systemctl restart 
 check "the package installs"                          in_tree dpkg -i /root/one.deb
 check "installing it again changes nothing"           in_tree dpkg -i /root/one.deb
 check "the daemon is active under its own sandbox"    in_tree systemctl is-active sallyport
+in_tree systemctl is-active -q sallyport || { in_tree systemctl status sallyport --no-pager -l; in_tree journalctl -u sallyport --no-pager -n 20; } 2>&1 | sed 's/^/      /'
 check "it runs in detect mode"                        in_tree sh -c 'grep -q "^mode = \"detect\"" /etc/sallyport/sallyport.toml'
 check "the units are in order"                        in_tree systemd-analyze verify --man=no sallyport.service sallyport.socket sallyport-control.socket sallyport-metrics.socket
-check "its exposure is 1.5 or better"                 in_tree sh -c 'systemd-analyze security sallyport.service | tail -1 | awk "{ exit !(\$6 <= 1.5) }"'
+check "its exposure is 1.5 or better"                 in_tree sh -c 'systemd-analyze security --offline=true --no-pager /usr/lib/systemd/system/sallyport.service | tail -1 | grep -oE "[0-9]+\.[0-9]+" | awk "{ exit !(\$1 <= 1.5) }"'
 check "setup fits the doors in and proves them"       in_tree sallyport setup --yes --server shop.example --fail closed
 check "prove finds every location inspected"          in_tree sallyport prove
 check "doctor finds nothing bad"                      in_tree sallyport doctor
@@ -110,10 +120,11 @@ wait "$load"
 check "no request was refused meanwhile"              sh -c "[ \$(grep -c '^201\$' '$tree/root/load.txt') = 400 ] || { sort '$tree/root/load.txt' | uniq -c; false; }"
 check "it is the next version"                        in_tree sh -c 'sallyport version | grep -q 0.2.0'
 check "a configuration of one's own is kept"          in_tree sh -c 'grep -q "^mode = \"enforce\"" /etc/sallyport/sallyport.toml'
-in_tree sh -c 'kill -SEGV $(systemctl show -p MainPID --value sallyport)'
+main_pid() { in_tree systemctl show -p MainPID --value sallyport; }
+pid=$(main_pid); [ "$pid" = 0 ] || in_tree kill -SEGV "$pid"
 sleep 2
 check "a crashed daemon is back"                      in_tree systemctl is-active sallyport
-in_tree sh -c 'kill -STOP $(systemctl show -p MainPID --value sallyport)'
+pid=$(main_pid); [ "$pid" = 0 ] || in_tree kill -STOP "$pid"
 check "a stuck one is restarted by the watchdog"      in_tree sh -c 'for n in $(seq 60); do sleep 1; [ "$(systemctl show -p NRestarts --value sallyport)" -ge 2 ] && exit 0; done; exit 1'
 check "setup --remove gives the site back"            in_tree sallyport setup --remove
 check "as it was"                                     sh -c "! grep -q sallyport '$tree/etc/nginx/sites-enabled/default'"
