@@ -90,6 +90,9 @@ func (c *Check) Judge(v *check.Visit) {
 	learning := c.context != nil && !v.Stateless
 	suspicious := c.suspicious()
 	Values(v.Request, v.Phase, func(value *request.Value, text []byte) {
+		if plainPath(value, text) || nameLike(text) {
+			return
+		}
 		hit := c.model.Score(&s.model, text)
 		if hit.Score >= suspicious {
 			s.keep(suspect{hit: hit, text: text, value: value})
@@ -163,6 +166,25 @@ func (c *Check) report(v *check.Visit, s *scratch) {
 			v.Add(c.finding(s, u))
 		}
 	}
+}
+
+// plainPath says that a value is a path of plain names alone: it breaks out of
+// nothing and names no other server, whatever its words are. What a name such
+// as /.git/config gives away is for signatures to know.
+func plainPath(v *request.Value, text []byte) bool {
+	if v.Kind != request.Path {
+		return false
+	}
+	for i, c := range text {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '~':
+		case c == '.' && (i == 0 || text[i-1] != '.'):
+		case c == '/' && (i == 0 || text[i-1] != '/'):
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func (c *Check) finding(s *scratch, u *suspect) check.Finding {

@@ -105,3 +105,32 @@ func TestAHarmlessRequestAllocatesLittle(t *testing.T) {
 		t.Errorf("the gate allocates %v times", n)
 	}
 }
+
+func TestAPathOfPlainNamesIsNoAttack(t *testing.T) {
+	c := testCheck(t)
+	for _, target := range []string{"/metadata", "/internal/metadata", "/api/localhost", "/upload", "/latest/meta", "/index.php", "/etc", "/wp-login.php", "/select/union/drop"} {
+		for _, f := range judged(c, target, "", "", "").Findings {
+			if f.ID == "ssrf" || f.Score >= 80 {
+				t.Errorf("%s: %s, score %.1f", target, f.ID, f.Score)
+			}
+		}
+	}
+	found := false
+	for _, f := range judged(c, "/proxy/http://169.254.169.254/latest/meta-data/", "", "", "").Findings {
+		found = found || f.Score >= 80
+	}
+	if !found {
+		t.Error("a path that names another server is not found any more")
+	}
+}
+
+func TestANameWithAnApostropheIsNoQuery(t *testing.T) {
+	for text, want := range map[string]bool{
+		"d'or": true, "O'Brien": true, "a'b": true, "l'été": true, "can't stop": true, "women's shoes": true,
+		"a' or 1=1": false, "x'or'1": false, "a'or b": false, "a'--": false, "'a": false, "a'": false, "a'b'c": false, "1'or 1": false, "a'union select": false,
+	} {
+		if got := nameLike([]byte(text)); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
