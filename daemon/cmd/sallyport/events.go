@@ -264,7 +264,7 @@ func eventsVerb() *cobra.Command {
 	c.Flags().IntVarP(&limit, "limit", "n", store.DefaultLimit, "at most so many, the newest")
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "then show events as they come, until interrupted")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
-	c.AddCommand(eventsShowVerb())
+	c.AddCommand(eventsShowVerb(), eventsPcapVerb())
 	return c
 }
 
