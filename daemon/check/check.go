@@ -171,6 +171,9 @@ type Env struct {
 	// Old is the check of this name in the running policy, or nil: what
 	// survives a reload is taken from it.
 	Old Check
+	// Scope is the route whose own settings these are, "site/route"; empty for
+	// those of all routes. It tells two checks of one name apart.
+	Scope string
 	// DoorTimeout is how long NGINX waits for ENTER: a check that holds an
 	// answer back holds it for at most half of that. 0 offline.
 	DoorTimeout time.Duration

@@ -246,7 +246,7 @@ func (b *builder) instance(e *entry, scope string, settings any, from source) ch
 		key = e.name + "\x00" + scope
 	}
 	id := strings.TrimSuffix(e.name+" "+scope, " ")
-	env := check.Env{Dir: b.dir, Hosts: b.hosts(), DoorTimeout: time.Duration(b.out.Server.EnterTimeoutMS) * time.Millisecond,
+	env := check.Env{Dir: b.dir, Scope: scope, Hosts: b.hosts(), DoorTimeout: time.Duration(b.out.Server.EnterTimeoutMS) * time.Millisecond,
 		Warn: func(m string) { b.out.Warnings = append(b.out.Warnings, e.name+": "+m) }}
 	if from.file != nil && from.file.path != builtIn {
 		env.Dir = filepath.Dir(from.file.path)

@@ -9,12 +9,15 @@ package signature
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/sallyport/sallyport/daemon/check"
 	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
@@ -79,7 +82,8 @@ type Check struct {
 	needs    check.Phase
 	maxSteps int
 	tags     map[*keyword.Program][]string
-	spent    atomic.Uint64
+	scope    string
+	spent    *atomic.Uint64 // lives on over reloads
 	pool     sync.Pool
 }
 
@@ -101,7 +105,10 @@ func New(s Settings, env check.Env) (check.Check, error) {
 	if err != nil {
 		return nil, &check.SettingError{Key: "rules", Err: err}
 	}
-	c := &Check{set: set, maxSteps: s.MaxSteps, tags: map[*keyword.Program][]string{}}
+	c := &Check{set: set, maxSteps: s.MaxSteps, scope: env.Scope, spent: &atomic.Uint64{}, tags: map[*keyword.Program][]string{}}
+	if old, ok := env.Old.(*Check); ok {
+		c.spent = old.spent
+	}
 	c.pool.New = func() any { return &judged{} }
 	for i := range set.rules {
 		r := &set.rules[i]
@@ -136,8 +143,18 @@ func (c *Check) Needs() check.Phase { return c.needs }
 func (c *Check) Set() *Set { return c.set }
 
 // Spent counts the requests on which the rules were given up for want of
-// steps since the check was built.
+// steps, those before a reload too.
 func (c *Check) Spent() uint64 { return c.spent.Load() }
+
+// WriteMetrics writes Spent in Prometheus' text format, for a route with rules
+// of its own under the route's name.
+func (c *Check) WriteMetrics(w io.Writer) {
+	name := "sallyport_rule_steps_exhausted_total"
+	if c.scope != "" {
+		name += `{route="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(c.scope) + `"}`
+	}
+	metrics.WriteCounterUint64(w, name, c.Spent())
+}
 
 // judged is what one Judge needs, recycled.
 type judged struct {

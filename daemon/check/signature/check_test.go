@@ -160,6 +160,25 @@ func TestAHostileRequestEndsAtTheStepBound(t *testing.T) {
 	if n := c.(*signature.Check).Spent(); n != 1 {
 		t.Errorf("spent %d", n)
 	}
+	if m := metricsOf(c); m != "sallyport_rule_steps_exhausted_total 1\n" {
+		t.Errorf("the metrics are %q", m)
+	}
+	dir := t.TempDir()
+	s := signature.Defaults()
+	s.Rules = []string{filepath.Join(dir, "*.rules")}
+	reloaded, err := signature.New(s, check.Env{Dir: dir, Old: c, Scope: `shop/a"b`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := metricsOf(reloaded); m != `sallyport_rule_steps_exhausted_total{route="shop/a\"b"} 1`+"\n" {
+		t.Errorf("the metrics after a reload are %q", m)
+	}
+}
+
+func metricsOf(c check.Check) string {
+	var b strings.Builder
+	c.(*signature.Check).WriteMetrics(&b)
+	return b.String()
 }
 
 func TestOneBadRuleDoesNotTakeDownTheRestUnlessStrict(t *testing.T) {
