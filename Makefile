@@ -96,3 +96,8 @@ soak-events: ## 1,000,000 stored events: the size of the file and the time of ea
 .PHONY: test-install
 test-install: ## install, run, upgrade and purge the package in a booted Debian tree (root)
 	scripts/test-install.sh
+
+.PHONY: bench-doors
+bench-doors: build ## what the doors cost with every check off, beside NGINX alone
+	$(GO) build -trimpath -o build/doorfloor ./daemon/cmd/doorfloor
+	BENCH_CONFIG="$$(for c in protocol pressure limit schema token signature score inventory; do printf '[check.%s]\nmode = "off"\n' $$c; done)" scripts/bench-doors.sh

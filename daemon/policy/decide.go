@@ -17,6 +17,10 @@ var Thresholds = map[string]float64{"critical": 95, "high": 80, "medium": 60}
 // between a request's score and 100, once there is a finding at all.
 const ReputationWeight = 0.3
 
+// MinOpinion is the score below which a check's opinion adds nothing to those
+// of others: an oddity beside a suspicion makes no attack.
+const MinOpinion = 40
+
 // Verdict is what the policy decided about a request so far.
 type Verdict struct {
 	Deny bool
@@ -111,13 +115,19 @@ func (o *opinions) hear(name string, score float64) {
 	}
 }
 
-// combined takes opinions of different checks for independent, then lets a bad
-// reputation take part of what is left to 100.
-func (o *opinions) combined(reputation float64) float64 {
-	rest := 1.0
-	for _, s := range o.scores[:o.n] {
-		rest *= 1 - min(max(s, 0), 100)/100
+// Combine is the score that the highest scores of different checks come to: it
+// takes those from MinOpinion on for independent, then lets a bad reputation
+// take part of what is left to 100.
+func Combine(scores []float64, reputation float64) float64 {
+	rest, least := 1.0, 1.0
+	for _, s := range scores {
+		one := 1 - min(max(s, 0), 100)/100
+		least = min(least, one)
+		if s >= MinOpinion {
+			rest *= one
+		}
 	}
+	rest = min(rest, least)
 	if rest < 1 {
 		rest *= 1 - ReputationWeight*min(max(reputation, 0), 100)/100
 	}
@@ -125,8 +135,8 @@ func (o *opinions) combined(reputation float64) float64 {
 }
 
 // Decide combines findings into a verdict. The findings of one check are one
-// opinion: its highest score counts; opinions of different checks add up as
-// 1 - product of (1 - score). Findings of a check in detect mode are kept and
+// opinion: its highest score counts; opinions of different checks, from
+// MinOpinion on, add up as 1 - product of (1 - score). Findings of a check in detect mode are kept and
 // do not count. The findings slice is reordered.
 func (p *Policy) Decide(route *Route, r *request.Request, findings []check.Finding, at Moment) Verdict {
 	v := Verdict{Mode: min(route.Mode, at.Ceiling)}
@@ -151,7 +161,7 @@ func (p *Policy) Decide(route *Route, r *request.Request, findings []check.Findi
 			asked = f
 		}
 	}
-	v.Score = heard.combined(r.Source.Reputation)
+	v.Score = Combine(heard.scores[:heard.n], r.Source.Reputation)
 	switch {
 	case asked != nil:
 		v.Score = max(v.Score, asked.Score)

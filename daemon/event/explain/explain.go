@@ -213,16 +213,12 @@ func opinions(fs []check.Finding) (out []opinion) {
 	return out
 }
 
-// combined is the score as package policy combines it.
 func combined(os []opinion, reputation float64) float64 {
-	rest := 1.0
-	for _, o := range os {
-		rest *= 1 - min(max(o.score, 0), 100)/100
+	scores := make([]float64, len(os))
+	for i, o := range os {
+		scores[i] = o.score
 	}
-	if rest < 1 {
-		rest *= 1 - policy.ReputationWeight*min(max(reputation, 0), 100)/100
-	}
-	return math.Round((1-rest)*1000) / 10
+	return policy.Combine(scores, reputation)
 }
 
 func (p *printer) sum(e *event.Event) {
