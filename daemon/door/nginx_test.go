@@ -241,6 +241,9 @@ func TestEachModeLetsCleanRequestsPassAndDeniesWhatItPromises(t *testing.T) {
 				}
 				for _, c := range calls {
 					t.Run(c.title, func(t *testing.T) {
+						if c.body != "" && proto == "http2" && strings.HasPrefix(mode, "inline") && nginxtest.Older(t, 1, 19, 3) {
+							t.Skip("before 1.19.3 NGINX hangs here when the HTTP/2 body comes after its headers: relay is the way there")
+						}
 						before := b.reached()
 						resp, text, err := c.do(client, n.Addr)
 						if err != nil {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,6 +40,21 @@ func Binary(t testing.TB) string {
 	}
 	t.Skip("no nginx: install it with apt-get install nginx-light")
 	return ""
+}
+
+// Older tells whether NGINX is older than a version.
+func Older(t testing.TB, major, minor, patch int) bool {
+	t.Helper()
+	said, err := exec.Command(Binary(t), "-v").CombinedOutput()
+	if err != nil {
+		t.Fatalf("nginx -v: %v: %s", err, said)
+	}
+	var have [3]int
+	_, version, _ := strings.Cut(string(said), "nginx/")
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &have[0], &have[1], &have[2]); err != nil {
+		t.Fatalf("no version in %q: %v", said, err)
+	}
+	return slices.Compare(have[:], []int{major, minor, patch}) < 0
 }
 
 // Conf is what a test adds to the frame: directives of http { }, and the body
@@ -181,6 +197,32 @@ http {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// DropIdle makes NGINX close the connections it keeps for later: a reload
+// replaces its worker. It returns when the old worker is gone.
+func (n *NGINX) DropIdle(t testing.TB) {
+	t.Helper()
+	pid := n.cmd.Process.Pid
+	children := func() string {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(b))
+	}
+	old := strings.Fields(children())
+	if err := n.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		now := strings.Fields(children())
+		if len(now) > 0 && !slices.ContainsFunc(now, func(p string) bool { return slices.Contains(old, p) }) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("nginx keeps its worker after a reload:\n%s", n.ErrorLog())
 }
 
 // ErrorLog is NGINX's error log so far.
