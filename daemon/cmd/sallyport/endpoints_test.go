@@ -142,8 +142,10 @@ scopes = ["admin"]
 	}
 	text, err := io.ReadAll(body)
 	body.Close()
-	if want := `endpoint="/secure/{int}"} 15`; err != nil || !strings.Contains(string(text), want) {
-		t.Errorf("the metrics lack %s: %v", want, err)
+	for _, want := range []string{`endpoint="/secure/{int}"} 15`, "\nsallyport_rule_steps_exhausted_total 0\n"} {
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("the metrics lack %s: %v", want, err)
+		}
 	}
 	next := signedToken(t, r.nginx.Dir) // the issuer changed its key
 	if err := r.daemon.Process.Signal(syscall.SIGHUP); err != nil {

@@ -26,7 +26,7 @@ func manVerb() *cobra.Command {
 				return err
 			}
 			for _, verb := range c.Root().Commands() {
-				if verb.Hidden || verb.Name() == "help" || verb.Name() == "completion" {
+				if !hasPage(verb) {
 					continue
 				}
 				if err := writeVerb(out, verb); err != nil {
@@ -40,13 +40,18 @@ func manVerb() *cobra.Command {
 	return c
 }
 
+// hasPage leaves out what is hidden, and what cobra adds of its own.
+func hasPage(verb *cobra.Command) bool {
+	return !verb.Hidden && verb.Name() != "help" && verb.Name() != "completion"
+}
+
 func writeVerb(out string, verb *cobra.Command) error {
 	name := strings.ReplaceAll(verb.CommandPath(), " ", "-")
 	if err := writeMan(out, name, 8, verbPage(verb)); err != nil {
 		return err
 	}
 	for _, sub := range verb.Commands() {
-		if !sub.Hidden {
+		if hasPage(sub) {
 			if err := writeVerb(out, sub); err != nil {
 				return err
 			}
@@ -85,7 +90,7 @@ func verbPage(c *cobra.Command) string {
 	if subs := c.Commands(); len(subs) > 0 {
 		b.WriteString(".SH COMMANDS\n")
 		for _, sub := range subs {
-			if !sub.Hidden && sub.Name() != "help" {
+			if hasPage(sub) {
 				fmt.Fprintf(&b, ".TP\n.B %s\n%s\n", roff(sub.Name()), roff(sub.Short))
 			}
 		}
