@@ -149,6 +149,7 @@ func (s *server) openControl(sockets map[string][]*os.File) error {
 	s.control.Handle("GET /limits", limit.Handler(func() []*limit.Check { return limitsOf(s.parts.Load()) }))
 	s.canaries.Handle(s.control)
 	s.handleProofs()
+	s.handleBypass()
 	s.handleChecks()
 	for _, f := range sockets["control"] {
 		l, err := net.FileListener(f)
