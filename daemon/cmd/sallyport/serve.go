@@ -76,6 +76,7 @@ type server struct {
 	sources   *reputation.Book
 	canaries  *canary.Book
 	applied   atomic.Int64 // unix nanoseconds
+	garbage   atomic.Int64 // reloads since the last collection began
 	change    atomic.Pointer[control.ModeChange]
 	started   time.Time
 	refused   atomic.Pointer[string]
@@ -302,7 +303,24 @@ func (s *server) reload() {
 	s.records.reload("applied", changes, next.Policy.ID)
 	// The old policy is garbage as soon as its last walk has ended; a large one
 	// would otherwise stay resident until the next collection, beside the new.
-	go debug.FreeOSMemory()
+	s.collect()
+}
+
+// collect gives memory back beside everything else. Reloads that come faster
+// than collections end share the next one.
+func (s *server) collect() {
+	if s.garbage.Add(1) > 1 {
+		return
+	}
+	go func() {
+		for {
+			asked := s.garbage.Load()
+			debug.FreeOSMemory()
+			if s.garbage.CompareAndSwap(asked, 0) {
+				return
+			}
+		}
+	}()
 }
 
 // monotonic is the clock that systemd orders reloads by, in microseconds.
