@@ -3,7 +3,6 @@ package door_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -13,8 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"github.com/sallyport/sallyport/daemon/check"
 	"github.com/sallyport/sallyport/daemon/door"
@@ -161,12 +158,15 @@ func guarded(mode, backend string) string {
 
 var (
 	plain = &http.Client{Timeout: 20 * time.Second}
-	h2    = &http.Client{Timeout: 20 * time.Second, Transport: &http2.Transport{AllowHTTP: true,
-		DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, network, addr)
-		}}}
+	h2    = &http.Client{Timeout: 20 * time.Second, Transport: clearHTTP2()}
 )
+
+// clearHTTP2 speaks HTTP/2 without TLS, from the first byte.
+func clearHTTP2() *http.Transport {
+	t := &http.Transport{Protocols: new(http.Protocols)}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	return t
+}
 
 type call struct {
 	title, method, path, body string

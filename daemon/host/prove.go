@@ -15,8 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/sallyport/sallyport/daemon/host/nginxconf"
 )
 
@@ -282,7 +280,7 @@ func (p *prover) one(t *Target, w way) (Proof, error) {
 		if seen, err = p.canaries.Seen(c); err != nil {
 			return proof, err
 		}
-		if len(seen) > 0 || proof.Expected == false && mode != "guard" && mode != "observe" {
+		if len(seen) > 0 || !proof.Expected && mode != "guard" && mode != "observe" {
 			break
 		}
 		time.Sleep(25 * time.Millisecond)
@@ -363,9 +361,10 @@ func (p *prover) http1(t *Target, method, path, headers, body string, second boo
 }
 
 func (p *prover) overHTTP2(t *Target, canary string) (int, error) {
-	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(context.Context, string, string, *tls.Config) (net.Conn, error) {
-		return p.dial(t, "h2")
-	}}
+	dial := func(context.Context, string, string) (net.Conn, error) { return p.dial(t, "h2") }
+	transport := &http.Transport{DialContext: dial, DialTLSContext: dial, Protocols: new(http.Protocols)}
+	transport.Protocols.SetHTTP2(true)
+	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
 	scheme := "http"
 	if t.TLS {

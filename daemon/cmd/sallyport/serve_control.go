@@ -151,6 +151,9 @@ func (s *server) openControl(sockets map[string][]*os.File) error {
 	s.handleProofs()
 	s.handleBypass()
 	s.handleChecks()
+	if len(sockets["control"]) == 0 {
+		return s.control.Start()
+	}
 	for _, f := range sockets["control"] {
 		l, err := net.FileListener(f)
 		if err != nil {
@@ -158,9 +161,8 @@ func (s *server) openControl(sockets map[string][]*os.File) error {
 		}
 		f.Close()
 		s.control.Serve(l)
-		return nil
 	}
-	return s.control.Start()
+	return nil
 }
 
 // handleProofs takes the result of sallyport prove as metrics.
