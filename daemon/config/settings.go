@@ -47,6 +47,8 @@ type Server struct {
 	FailOpenLog string `toml:"fail_open_log"`
 	// TrustedProxies are addresses and networks whose X-Forwarded-For names the client.
 	TrustedProxies []string `toml:"trusted_proxies"`
+	// PassKeyFile holds the keys that sign X-Sallyport-Pass, by which a backend knows that a request came through the gateway; they are made and rotated daily. Empty signs nothing.
+	PassKeyFile string `toml:"pass_key_file"`
 	// EnterTimeoutMS is how long NGINX waits for ENTER, in milliseconds; the daemon answers within 80% of it.
 	EnterTimeoutMS int `toml:"enter_timeout_ms"`
 	// LeaveTimeoutMS is how long NGINX waits for LEAVE, in milliseconds; the daemon answers within 80% of it.

@@ -345,6 +345,11 @@ func (c *conn) answerLate() {
 func (c *conn) write(r *request.Request, a *answer, carry, redirect string) bool {
 	closing := c.d.draining.Load()
 	c.out = a.append(c.out[:0], r.ID, carry, redirect, closing)
+	if sign := c.d.settings.Pass; sign != nil && !a.Deny {
+		c.out = append(c.out[:len(c.out)-2], "X-Sallyport-Pass: "...)
+		c.out = sign.Append(c.out, r.ID, r.Method, r.URI, r.Received)
+		c.out = append(c.out, "\r\n\r\n"...)
+	}
 	_, err := c.nc.Write(c.out)
 	c.state.Store(idle)
 	return err == nil && !closing

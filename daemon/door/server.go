@@ -30,6 +30,13 @@ type Settings struct {
 	MaxConnections             int
 	MaxBodyMemory              int64 // bytes of all bodies held at once
 	MaxHeadBytes               int
+	// Pass signs what is let through; nil signs nothing.
+	Pass Signer
+}
+
+// Signer writes the mark by which a backend knows that a request passed.
+type Signer interface {
+	Append(b, id []byte, method string, target []byte, now time.Time) []byte
 }
 
 // Server answers NGINX on any number of listeners.

@@ -122,7 +122,12 @@ func start(path string, log *slog.Logger) (*server, error) {
 		BodyBudget: time.Duration(settings.LeaveTimeoutMS) * time.Millisecond * 6 / 10,
 		GuardBan:   time.Duration(settings.GuardBanSeconds) * time.Second,
 	})
+	signer, err := s.signer()
+	if err != nil {
+		return nil, err
+	}
 	s.door = door.NewServer(s.inspector, door.Settings{
+		Pass:           signer,
 		EnterTimeout:   time.Duration(settings.EnterTimeoutMS) * time.Millisecond,
 		LeaveTimeout:   time.Duration(settings.LeaveTimeoutMS) * time.Millisecond,
 		MaxHeld:        settings.MaxHeld,

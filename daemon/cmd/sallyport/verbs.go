@@ -40,6 +40,7 @@ func verbs() []*cobra.Command {
 		setupVerb(),
 		proveVerb(),
 		doctorVerb(),
+		verifyVerb(),
 		watchVerb(),
 		versionVerb(),
 		manVerb(),
