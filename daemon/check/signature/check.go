@@ -61,7 +61,7 @@ func Defaults() Settings {
 
 // shippedRules is the folder of the rules that came with the program: the
 // installed one or, for a program that was built and not installed, rules/ of
-// its source tree, beside the folder it was built into.
+// its source tree: beside the folder it was built into, or where it is run.
 func shippedRules() string {
 	const installed = "/usr/share/sallyport/rules"
 	if _, err := os.Stat(installed); err == nil {
@@ -72,6 +72,15 @@ func shippedRules() string {
 		if _, err := os.Stat(filepath.Join(beside, "sqli.rules")); err == nil {
 			return beside
 		}
+	}
+	// Run from a source tree, wherever the program was built into.
+	for _, name := range []string{"rules/sqli.rules", "daemon/check/signature/check.go"} {
+		if _, err := os.Stat(name); err != nil {
+			return installed
+		}
+	}
+	if here, err := filepath.Abs("rules"); err == nil {
+		return here
 	}
 	return installed
 }
