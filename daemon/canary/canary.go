@@ -140,7 +140,7 @@ type Made struct {
 	Canaries []string `json:"canaries"`
 }
 
-// Handle serves POST /canaries?n=N and GET /canaries?c=CANARY on the control socket.
+// Handle serves POST /canaries, which makes up to 16, and GET /canaries?c=CANARY on the control socket.
 func (b *Book) Handle(s *control.Server) {
 	s.HandleFunc("POST /canaries", func(w http.ResponseWriter, _ *http.Request) {
 		var made Made

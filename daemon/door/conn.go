@@ -198,7 +198,11 @@ func (c *conn) relay(r *request.Request) bool {
 func (c *conn) finish(r *request.Request, w *inspect.Walk, v *policy.Verdict, redirect string) bool {
 	defer c.freeBody()
 	if !c.state.CompareAndSwap(judging, busy) {
-		w.Fail(event.KindLate, policy.Open, "the verdict came after the time limit; the route's failure policy had answered")
+		how := policy.Open
+		if c.fallback.Deny {
+			how = policy.Closed
+		}
+		w.Fail(event.KindLate, how, "the verdict came after the time limit; the route's failure policy had answered")
 		w.End()
 		return false
 	}

@@ -109,6 +109,7 @@ func slowDoor(t *testing.T, s door.Settings, failure policy.Failure, change func
 var times = door.Settings{EnterTimeout: 200 * time.Millisecond, LeaveTimeout: 300 * time.Millisecond}
 
 func TestALateCheckIsAnsweredByTheFailurePolicy(t *testing.T) {
+	verdicts := map[int]string{403: "deny", 204: "allow"}
 	for failure, want := range map[policy.Failure]int{policy.Closed: 403, policy.Open: 204} {
 		d, ev, socket, sl := slowDoor(t, times, failure, nil)
 		n := ask(t, socket)
@@ -122,7 +123,9 @@ func TestALateCheckIsAnsweredByTheFailurePolicy(t *testing.T) {
 		}
 		sl.release <- struct{}{}
 		waitFor(t, func() bool {
-			return ev.count(func(e *event.Event) bool { return e.Kind == event.KindLate && e.ID == testID }) == 1
+			return ev.count(func(e *event.Event) bool {
+				return e.Kind == event.KindLate && e.ID == testID && e.Verdict == verdicts[want]
+			}) == 1
 		})
 		if d.Late() != 1 {
 			t.Errorf("%d late answers counted, want 1", d.Late())

@@ -51,7 +51,7 @@ var (
 // (max_headers) from 1.29 on and 100 by RFC practice before.
 const maxHeaders = 4096
 
-// parseHead reads a whole head, which ends with an empty line, or as much of a
+// parse reads a whole head, which ends with an empty line, or as much of a
 // cut one as has whole lines. It never fails on what a client can cause: lines
 // without a colon are skipped. ok is false when NGINX's request line or our
 // metadata is missing, which only a wrong configuration does.
