@@ -32,6 +32,9 @@ func (word) Judge(v *check.Visit) {
 		if bytes.Contains(v.Request.Body.Bytes, []byte("attack")) {
 			v.Add(check.Finding{Check: "word", ID: "body", Severity: check.Critical, Deny: true})
 		}
+		if status, ok := bytes.CutPrefix(v.Request.Body.Bytes, []byte("deny ")); ok {
+			v.Add(asked(string(status)))
+		}
 		return
 	}
 	found := bytes.Contains(v.Request.URI, []byte("attack"))
@@ -40,6 +43,9 @@ func (word) Judge(v *check.Visit) {
 		if strings.EqualFold(string(h.Name), "x-limit") {
 			v.Add(check.Finding{Check: "word", ID: "limit", Severity: check.High, Deny: true, Status: 429, RetryAfter: 7 * time.Second,
 				RateLimit: `"d";r=0;t=7`, RateLimitPolicy: `"d";q=5;w=10`})
+		}
+		if strings.EqualFold(string(h.Name), "x-deny") {
+			v.Add(asked(string(h.Value)))
 		}
 		if strings.EqualFold(string(h.Name), "x-half") {
 			v.Add(check.Finding{Check: "half", ID: "head", Score: 70})
