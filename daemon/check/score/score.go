@@ -90,7 +90,7 @@ func (c *Check) Judge(v *check.Visit) {
 	learning := c.context != nil && !v.Stateless
 	suspicious := c.suspicious()
 	Values(v.Request, v.Phase, func(value *request.Value, text []byte) {
-		if plainPath(value, text) || nameLike(text) {
+		if plainPath(value, text) || plainHeader(value, text) || nameLike(text) {
 			return
 		}
 		hit := c.model.Score(&s.model, text)
@@ -180,6 +180,27 @@ func plainPath(v *request.Value, text []byte) bool {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '~':
 		case c == '.' && (i == 0 || text[i-1] != '.'):
 		case c == '/' && (i == 0 || text[i-1] != '/'):
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// plainHeader says that a header that lists media types, codings or languages
+// holds nothing but such a list: names, stars and weights break out of nothing.
+func plainHeader(v *request.Value, text []byte) bool {
+	if v.Kind != request.HeaderKind {
+		return false
+	}
+	if name := string(v.Name); name != "content-type" && !strings.HasPrefix(name, "accept") {
+		return false
+	}
+	for i, c := range text {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '+', c == '*', c == '=', c == ' ':
+		case c == '.' && (i == 0 || text[i-1] != '.'):
+		case (c == '/' || c == ';' || c == ',') && (i == 0 || text[i-1] != c):
 		default:
 			return false
 		}

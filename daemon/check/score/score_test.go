@@ -124,6 +124,23 @@ func TestAPathOfPlainNamesIsNoAttack(t *testing.T) {
 	}
 }
 
+func TestAHeaderOfPlainMediaTypesIsNoAttack(t *testing.T) {
+	c := testCheck(t)
+	for _, media := range []string{"text/xml", "application/x-protobuf", "application/grpc-web-text", "text/xml; charset=utf-8",
+		"application/x-sh", "application/sql", "application/x-httpd-php", "text/x-shellscript", "*/*;q=0.5"} {
+		for _, header := range []string{"Content-Type: ", "Accept: "} {
+			if v := judged(c, "/", header+media, "", ""); len(v.Findings) > 0 {
+				t.Errorf("%s%s: %+v", header, media, v.Findings[0])
+			}
+		}
+	}
+	for _, hostile := range []string{"%{(#_='multipart/form-data').(#cmd='id').(#p=new java.lang.ProcessBuilder(#cmd))}", "text/../../../../etc/passwd"} {
+		if v := judged(c, "/", "Content-Type: "+hostile, "", ""); len(v.Findings) == 0 {
+			t.Errorf("nothing is found in Content-Type: %s", hostile)
+		}
+	}
+}
+
 func TestANameWithAnApostropheIsNoQuery(t *testing.T) {
 	for text, want := range map[string]bool{
 		"d'or": true, "O'Brien": true, "a'b": true, "l'été": true, "can't stop": true, "women's shoes": true,
