@@ -131,13 +131,22 @@ func testPolicy(change func(*policy.Route)) *policy.Policy {
 	return p
 }
 
+// doorSettings are a door's bounds and times as the defaults have them.
+var doorSettings = door.Settings{EnterTimeout: 500 * time.Millisecond, LeaveTimeout: 5 * time.Second,
+	MaxHeld: 1000, MaxConnections: 1000, MaxBodyMemory: 64 << 20, MaxHeadBytes: 1 << 20}
+
 // daemon is a door served in this process.
 func daemon(t testing.TB, socket string, change func(*policy.Route)) (*door.Server, *events) {
 	t.Helper()
 	ev := &events{}
-	i := inspect.New(testPolicy(change), inspect.Options{State: keyed.New(1000, 1), Recorder: ev})
-	d := door.NewServer(i, door.Settings{EnterTimeout: 500 * time.Millisecond, LeaveTimeout: 5 * time.Second,
-		MaxHeld: 1000, MaxConnections: 1000, MaxBodyMemory: 64 << 20, MaxHeadBytes: 1 << 20})
+	d := door.NewServer(inspect.New(testPolicy(change), inspect.Options{State: keyed.New(1000, 1), Recorder: ev}), doorSettings)
+	serveDoor(t, d, socket)
+	return d, ev
+}
+
+// serveDoor answers on a socket until the test ends.
+func serveDoor(t testing.TB, d *door.Server, socket string) {
+	t.Helper()
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +159,6 @@ func daemon(t testing.TB, socket string, change func(*policy.Route)) (*door.Serv
 			t.Error(err)
 		}
 	})
-	return d, ev
 }
 
 // guarded is a server whose every path stands behind one mode's include file.
@@ -177,6 +185,7 @@ func clearHTTP2() *http.Transport {
 type call struct {
 	title, method, path, body string
 	chunked                   bool
+	late                      bool // the body trickles in, long after the headers
 	header                    [2]string
 	wantDenied                bool
 	onlyBody                  bool // the attack stands in the body
@@ -191,6 +200,8 @@ var calls = []call{
 	{title: "the root passes", method: "GET", path: "/"},
 	{title: "a clean POST passes", method: "POST", path: "/a", body: "clean"},
 	{title: "a clean chunked POST passes", method: "POST", path: "/a", body: "clean", chunked: true},
+	{title: "a clean POST that trickles in passes", method: "POST", path: "/a", body: "clean", late: true},
+	{title: "an attack in a body that trickles in is denied", method: "POST", path: "/a", body: "an attack", late: true, wantDenied: true, onlyBody: true},
 	{title: "a clean PUT passes", method: "PUT", path: "/a", body: "clean"},
 	{title: "a clean POST of 300 KB passes", method: "POST", path: "/a", body: strings.Repeat("clean ", 50000)},
 	{title: "a clean POST with a query passes", method: "POST", path: "/a?x=1&y=%2f", body: "clean"},
@@ -208,6 +219,14 @@ var calls = []call{
 	{title: "two halves of an attack are denied", method: "POST", path: "/a", header: [2]string{"X-Half", "1"}, body: "half", wantDenied: true, onlyBody: true},
 }
 
+// lateBody hands a body over by two bytes at a time, each a while after the last.
+type lateBody struct{ io.Reader }
+
+func (l *lateBody) Read(p []byte) (int, error) {
+	time.Sleep(20 * time.Millisecond)
+	return l.Reader.Read(p[:min(len(p), 2)])
+}
+
 func (c *call) do(client *http.Client, addr string) (*http.Response, string, error) {
 	var body io.Reader
 	if c.body != "" {
@@ -215,6 +234,9 @@ func (c *call) do(client *http.Client, addr string) (*http.Response, string, err
 		if c.chunked {
 			body = struct{ io.Reader }{body}
 		}
+	}
+	if c.late {
+		body = &lateBody{body}
 	}
 	req, err := http.NewRequest(c.method, "http://"+addr+c.path, body)
 	if err != nil {
