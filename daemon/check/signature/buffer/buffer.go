@@ -63,6 +63,11 @@ const (
 	NParam
 	NFileData
 	NPayload
+	NNumHeaders // what http_inspect counts, in decimal digits
+	NNumTrailers
+	NNumCookies
+	NMaxHeader
+	NMaxTrailer
 	count
 )
 
@@ -78,6 +83,8 @@ var names = [count]string{
 	NCookie: "http_cookie", NCookieRaw: "http_raw_cookie", NBody: "http_client_body", NBodyRaw: "http_raw_body",
 	NMethod: "http_method", NVersion: "http_version", NRequestLine: "http_raw_request", NTrailer: "http_trailer",
 	NTrailerRaw: "http_raw_trailer", NTrueIP: "http_true_ip", NParam: "http_param", NFileData: "file_data", NPayload: "pkt_data",
+	NNumHeaders: "http_num_headers", NNumTrailers: "http_num_trailers", NNumCookies: "http_num_cookies",
+	NMaxHeader: "http_max_header_line", NMaxTrailer: "http_max_trailer_line",
 }
 
 func (id ID) String() string {
@@ -90,7 +97,7 @@ func (id ID) String() string {
 // Body says that a buffer can only be known once the body was read.
 func (id ID) Body() bool {
 	switch id {
-	case SBody, SFileData, SFileName, SPayload, NBody, NBodyRaw, NFileData, NPayload, NTrailer, NTrailerRaw, NParam:
+	case SBody, SFileData, SFileName, SPayload, NBody, NBodyRaw, NFileData, NPayload, NTrailer, NTrailerRaw, NParam, NNumTrailers, NMaxTrailer:
 		return true
 	}
 	return false

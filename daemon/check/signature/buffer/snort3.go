@@ -3,6 +3,7 @@ package buffer
 import (
 	"bytes"
 	"net/url"
+	"strconv"
 )
 
 func (s *Set) snort3(id ID, arg string) Value {
@@ -56,8 +57,40 @@ func (s *Set) snort3(id ID, arg string) Value {
 			return some(s.decoded())
 		}
 		return s.sections()
+	case NNumHeaders, NNumTrailers, NNumCookies, NMaxHeader, NMaxTrailer:
+		from := s.begin()
+		s.arena = strconv.AppendInt(s.arena, int64(s.counted(id)), 10)
+		return one(s.end(from))
 	}
 	return Value{}
+}
+
+// counted is a number of http_inspect's: of lines, of cookies, of bytes.
+func (s *Set) counted(id ID) int {
+	q := s.Req
+	switch id {
+	case NNumHeaders:
+		return len(q.Headers)
+	case NNumTrailers:
+		return len(q.Trailers)
+	case NNumCookies:
+		n := 0
+		for _, h := range q.Headers {
+			if equalFold(trim(h.Name), "cookie") {
+				n += bytes.Count(h.Value, []byte(";")) + 1
+			}
+		}
+		return n
+	}
+	lines := q.Headers
+	if id == NMaxTrailer {
+		lines = q.Trailers
+	}
+	longest := 0
+	for _, h := range lines {
+		longest = max(longest, len(h.Name)+len(": ")+len(h.Value))
+	}
+	return longest
 }
 
 // sections are what Snort 3 looks at one after another: the head, then the

@@ -115,14 +115,11 @@ var absentKeyword = &Keyword{
 		if b.sticky == nil {
 			return fmt.Errorf("no buffer is chosen before it")
 		}
-		if b.absent == nil {
-			b.absent = map[string]int{}
-		}
 		switch strings.TrimSpace(o.Value) {
 		case "":
-			b.absent[b.sticky.Key] = 1
+			b.gone(b.sticky, false)
 		case "or_else":
-			b.absent[b.sticky.Key] = 2
+			b.gone(b.sticky, true)
 		default:
 			return fmt.Errorf("expected or_else, found %q", clip(o.Value))
 		}

@@ -2,6 +2,7 @@ package keyword
 
 import (
 	"fmt"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,14 @@ type item struct {
 	spec *Spec
 	seq  int // which choice of a sticky buffer it stands behind
 	step Step
+	// aside says that the step leaves the cursor where it was.
+	aside bool
+}
+
+// absence asks for a part that the request does not have.
+type absence struct {
+	spec   *Spec
+	orElse bool
 }
 
 // Builder makes a Program from a rule's options, one after another.
@@ -44,7 +53,11 @@ type Builder struct {
 	sticky *Spec // nil: the payload
 	seq    int
 	items  []item
-	absent map[string]int // spec key: 1 absent, 2 absent or else
+	absent map[string]absence // by the Spec's key
+	// address is ip.src or ip.dst while one of them is chosen.
+	address string
+	// known says whether an option is one of the language.
+	known  func(name string) bool
 	vars   map[string]int
 	last   *Content // modifiers change it
 	lastAt int
@@ -91,8 +104,12 @@ func (b *Builder) spec(relative bool) *Spec {
 	if b.sticky != nil {
 		return b.sticky
 	}
-	if relative && len(b.items) > 0 {
-		return b.items[len(b.items)-1].spec
+	if relative {
+		for i := len(b.items) - 1; i >= 0; i-- {
+			if !b.items[i].aside {
+				return b.items[i].spec
+			}
+		}
 	}
 	return b.payload()
 }
@@ -103,16 +120,30 @@ func (b *Builder) add(spec *Spec, s Step) {
 		b.lastAt = -1
 		return
 	}
-	b.items = append(b.items, item{spec, b.seq, s})
+	b.items = append(b.items, item{spec: spec, seq: b.seq, step: s})
 	b.lastAt = len(b.items) - 1
+}
+
+// aside adds a step on a buffer of its own; the chosen buffer stays chosen.
+func (b *Builder) aside(id buffer.ID, arg string, s Step) {
+	b.http = true
+	b.items = append(b.items, item{newSpec(id, arg), -1 - len(b.items), s, true})
 }
 
 // choose makes a buffer the one that further steps look at.
 func (b *Builder) choose(id buffer.ID, arg string) {
 	b.sticky = newSpec(id, arg)
 	b.seq++
-	b.inB64 = false
+	b.inB64, b.address = false, ""
 	b.http = b.http || id != buffer.NPayload && id != buffer.SPayload
+}
+
+// gone notes that a part must not be there.
+func (b *Builder) gone(spec *Spec, orElse bool) {
+	if b.absent == nil {
+		b.absent = map[string]absence{}
+	}
+	b.absent[spec.Key] = absence{spec, orElse}
 }
 
 func (b *Builder) skip(reason string) {
@@ -180,7 +211,11 @@ var skippedProtocols = map[string]bool{
 	"snmp": true, "tftp": true, "sip": true, "mqtt": true, "imap": true, "pop3": true, "telnet": true, "quic": true,
 	"pgsql": true, "bittorrent-dht": true, "websocket": true, "ldap": true, "doh2": true, "arp": true, "sctp": true,
 	"ipv4": true, "ipv6": true, "ip4": true, "ip6": true, "pkthdr": true, "ether": true, "file": true, "user": true,
-	"mdns": true, "template": true, "dcerpc-tcp": true, "tcp-pkt": true,
+	"mdns": true, "template": true, "dcerpc-tcp": true, "tcp-pkt": true, "mysql": true, "llmnr": true, "sdp": true,
+	"igmp": true, "gre": true, "esp": true, "ah": true, "radius": true, "netbios-ssn": true, "netbios-ns": true, "cip": true,
+	"s7commplus": true, "mms": true, "opcua": true, "iec104": true, "gtp": true, "rtp": true, "rpc": true, "sunrpc": true,
+	"socks": true, "stun": true, "teredo": true, "irc": true, "pop": true, "ftps": true, "http3": true, "dccp": true,
+	"decoder-event": true, "unknown": true, "failed": true, "llc": true, "ppp": true, "vlan": true, "mpls": true,
 }
 
 var httpProtocols = map[string]bool{"http": true, "http1": true, "http2": true, "tcp": true, "tcp-stream": true, "ip": true}
@@ -192,8 +227,16 @@ func Compile(r *rule.Rule, files *rule.Files) (*Program, error) {
 	if r.Action == "accept" || strings.Contains(r.Action, ":") || strings.Contains(r.Action, ",") {
 		return b.Prog, r.Errorf(0, "action %q belongs to Suricata's firewall mode and is not supported", r.Action)
 	}
-	known := httpProtocols[r.Proto] || skippedProtocols[r.Proto]
-	if !known {
+	b.known = func(name string) bool { return byName[name] != nil }
+	switch r.Action {
+	case "config":
+		b.skip("configures the engine")
+	case "dynamic":
+		b.skip("is switched on by another rule")
+	case "file_id":
+		b.skip("tells types of files apart")
+	}
+	if !httpProtocols[r.Proto] && !skippedProtocols[r.Proto] {
 		return b.Prog, r.Errorf(0, "unknown protocol %q", r.Proto)
 	}
 	if r.Hook != "" && !strings.HasPrefix(r.Hook, "request") && r.Hook != "all" {
@@ -203,6 +246,9 @@ func Compile(r *rule.Rule, files *rule.Files) (*Program, error) {
 	for _, o := range r.Options {
 		k := byName[o.Name]
 		if k == nil {
+			if protocol := otherProtocol(o.Name); protocol != "" {
+				b.skip("option " + o.Name + ": about the protocol " + protocol)
+			}
 			if skipProto || b.sawSkip != "" {
 				continue
 			}
@@ -264,7 +310,14 @@ func (b *Builder) rawTCP() string {
 	return "about TCP packets of no named protocol"
 }
 
+// serviceHTTP says whether the rule names HTTP as its service; a rule of Snort
+// 2 does so in its metadata.
 func (p *Program) serviceHTTP() bool {
+	for _, m := range p.Metadata {
+		if name, v, _ := strings.Cut(m, " "); name == "service" && p.Rule.Dialect != rule.Snort3 && strings.TrimSpace(v) == "http" {
+			return true
+		}
+	}
 	o, ok := p.Rule.Option("service")
 	if !ok {
 		return false
@@ -312,17 +365,22 @@ func (b *Builder) groups() {
 	for i := range b.Prog.Groups {
 		g := &b.Prog.Groups[i]
 		settle(g.Steps)
-		if how := b.absent[g.Spec.Key]; how > 0 {
+		if _, ok := b.absent[g.Spec.Key]; ok {
 			g.Absent = true
 		}
 	}
-	for key, how := range b.absent {
+	keys := make([]string, 0, len(b.absent))
+	for key := range b.absent {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	for _, key := range keys {
 		found := false
 		for _, g := range b.Prog.Groups {
 			found = found || g.Spec.Key == key
 		}
-		if !found && how > 0 {
-			b.Prog.Groups = append(b.Prog.Groups, Group{Spec: b.absentSpec(key), Absent: true, OnlyAbsent: true})
+		if !found {
+			b.Prog.Groups = append(b.Prog.Groups, Group{Spec: b.absent[key].spec, Absent: true, OnlyAbsent: true})
 		}
 	}
 }
@@ -368,15 +426,6 @@ func (b *Builder) packetData() {
 			g.Spec = newSpec(buffer.NPayload, "body")
 		}
 	}
-}
-
-func (b *Builder) absentSpec(key string) *Spec {
-	for id := buffer.SURI; id < buffer.NURI; id++ {
-		if id.String() == key {
-			return newSpec(id, "")
-		}
-	}
-	return newSpec(buffer.SPayload, "")
 }
 
 // settle tells each searcher whether steps behind it depend on its place.

@@ -259,8 +259,39 @@ var contentKeyword = &Keyword{
 			}
 		}
 		c.settle()
-		return nil
+		return c.widen(parts[1:])
 	},
+}
+
+// widen writes every byte of the text in two or four (Snort 3's width and
+// endian).
+func (c *Content) widen(modifiers []string) error {
+	width, little := 1, false
+	for _, m := range modifiers {
+		name, v, _ := strings.Cut(m, " ")
+		switch v = strings.TrimSpace(v); {
+		case name == "width" && (v == "8" || v == "16" || v == "32"):
+			width = map[string]int{"8": 1, "16": 2, "32": 4}[v]
+		case name == "width":
+			return fmt.Errorf("width %q is not 8, 16 or 32", clip(v))
+		case name == "endian":
+			little = v == "little"
+		}
+	}
+	if width == 1 {
+		return nil
+	}
+	wide := make([]byte, len(c.Text)*width)
+	for i, b := range c.Text {
+		if little {
+			wide[i*width] = b
+		} else {
+			wide[(i+1)*width-1] = b
+		}
+	}
+	c.Text = wide
+	c.settle()
+	return nil
 }
 
 // contentModifiers change the content they follow; Snort 3 has them inside
@@ -315,6 +346,8 @@ var contentModifiers = map[string]func(b *Builder, c *Content, value string) err
 	},
 	"fast_pattern_offset": func(*Builder, *Content, string) error { return nil },
 	"fast_pattern_length": func(*Builder, *Content, string) error { return nil },
+	"width":               func(*Builder, *Content, string) error { return nil },
+	"endian":              func(*Builder, *Content, string) error { return nil },
 	"rawbytes":            func(*Builder, *Content, string) error { return nil },
 	"startswith": func(_ *Builder, c *Content, _ string) error {
 		c.starts = true

@@ -119,11 +119,7 @@ var flowbitsKeyword = &Keyword{
 			op = "set"
 		}
 		x := &bits{op: op, names: n, any: any, expires: flowLife}
-		if op == "isset" || op == "isnotset" {
-			b.Prog.Before = append(b.Prog.Before, x)
-		} else {
-			b.Prog.After = append(b.Prog.After, x)
-		}
+		x.attach(b)
 		return nil
 	},
 }
@@ -164,13 +160,52 @@ var xbitsKeyword = &Keyword{
 				return fmt.Errorf("unknown parameter %q", clip(key))
 			}
 		}
-		if x.op == "isset" || x.op == "isnotset" {
-			b.Prog.Before = append(b.Prog.Before, x)
-		} else {
-			b.Prog.After = append(b.Prog.After, x)
-		}
+		x.attach(b)
 		return nil
 	},
+}
+
+var hostbitsKeyword = &Keyword{
+	Name: "hostbits",
+	Help: "hostbits:set|unset|toggle|isset|isnotset,name[,src|dst]: marks of a host",
+	Parse: func(b *Builder, o rule.Option) error {
+		p := strings.Split(o.Value, ",")
+		x := &bits{op: strings.ToLower(strings.TrimSpace(p[0])), expires: 5 * time.Minute, track: "ip_src"}
+		switch x.op {
+		case "noalert":
+			b.Prog.NoAlert = true
+			return nil
+		case "set", "unset", "toggle", "isset", "isnotset":
+		default:
+			return fmt.Errorf("unknown word %q", clip(x.op))
+		}
+		if len(p) < 2 || strings.TrimSpace(p[1]) == "" {
+			return fmt.Errorf("expected a name")
+		}
+		x.names = [][]byte{[]byte(strings.TrimSpace(p[1]))}
+		if len(p) > 2 {
+			switch side := strings.TrimSpace(p[2]); side {
+			case "src":
+			case "dst":
+				x.track = "ip_dst"
+			case "both":
+				x.track = "ip_pair"
+			default:
+				return fmt.Errorf("expected src or dst, found %q", clip(side))
+			}
+		}
+		x.attach(b)
+		return nil
+	},
+}
+
+// attach makes the bits a condition of the rule, or what it does.
+func (x *bits) attach(b *Builder) {
+	if x.op == "isset" || x.op == "isnotset" {
+		b.Prog.Before = append(b.Prog.Before, x)
+	} else {
+		b.Prog.After = append(b.Prog.After, x)
+	}
 }
 
 // counter is a flowint: a number of the connection. The store keeps the

@@ -1,6 +1,10 @@
 package keyword
 
-import "github.com/sallyport/sallyport/daemon/check/signature/buffer"
+import (
+	"strings"
+
+	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
+)
 
 // All lists every option of the rule language, those that are ignored,
 // skipped or refused included.
@@ -70,24 +74,35 @@ var All = join(
 		base64DecodeKeyword, base64DataKeyword,
 		xorKeyword, pcrexformKeyword, fromBase64Keyword, gunzipKeyword, zlibKeyword,
 		flowKeyword, serviceKeyword, appLayerKeyword,
-		flowbitsKeyword, xbitsKeyword, flowintKeyword, noalertKeyword, alertKeyword,
+		flowbitsKeyword, xbitsKeyword, hostbitsKeyword, flowintKeyword, noalertKeyword, alertKeyword,
+		flagsKeyword, ipProtoKeyword, sameipKeyword, requiresKeyword, frameKeyword,
 		thresholdKeyword, detectionFilterKeyword,
+		filenameKeyword, fileextKeyword, filesizeKeyword, filesumKeyword("md5"), filesumKeyword("sha1"), filesumKeyword("sha256"),
+		datasetKeyword, datarepKeyword, addressKeyword("ip.src"), addressKeyword("ip.dst"), entropyKeyword,
+		httpEncodeKeyword, protectedContentKeyword, partOf("hash", "protected_content"), partOf("length", "protected_content"),
+		regexKeyword, sdPatternKeyword, hashKeyword("md5"), hashKeyword("sha256"), hashKeyword("sha512"), versionMatchKeyword,
+		countKeyword("http_num_headers", "header lines", buffer.NNumHeaders),
+		countKeyword("http_num_trailers", "trailer lines", buffer.NNumTrailers),
+		countKeyword("http_num_cookies", "cookies", buffer.NNumCookies),
+		countKeyword("http_max_header_line", "bytes of the longest header line", buffer.NMaxHeader),
+		countKeyword("http_max_trailer_line", "bytes of the longest trailer line", buffer.NMaxTrailer),
+		headerTestKeyword("http_header_test", buffer.NHeader), headerTestKeyword("http_trailer_test", buffer.NTrailer),
 	},
 	transforms,
 	each(response, "http_stat_code", "http_stat_msg", "http_server_body", "http_response_line", "http.stat_code", "http.stat_msg",
 		"http.server_body", "http.response_line", "http.response_body", "http.response_header", "http.location", "http.server",
 		"http_raw_status", "http_server", "http_location", "vba_data", "http_response_body"),
-	about("about packets, not requests", "flags", "ttl", "tos", "id", "ipopts", "fragbits", "fragoffset", "window", "ack", "seq",
-		"itype", "icode", "icmp_id", "icmp_seq", "ip_proto", "sameip", "stream_size", "stream_reassemble", "rpc", "stream-event",
+	about("about packets, not requests", "ttl", "tos", "id", "ipopts", "fragbits", "fragoffset", "window", "ack", "seq",
+		"itype", "icode", "icmp_id", "icmp_seq", "stream_size", "rpc", "stream-event",
 		"decode-event", "app-layer-event", "engine-event", "tcp.flags", "tcp.mss", "tcp.wscale", "tcp.hdr", "udp.hdr", "ipv4.hdr",
 		"ipv6.hdr", "icmpv4.hdr", "icmpv6.hdr", "icmpv6.mtu", "wscale", "vlan.id", "vlan.layers", "csum", "l3_proto",
-		"tcpv4-csum", "tcpv6-csum", "ipv4-csum", "icmpv4-csum", "udpv4-csum", "bypass", "flow.age", "flow.pkts_toclient",
+		"tcpv4-csum", "tcpv6-csum", "ipv4-csum", "icmpv4-csum", "udpv4-csum", "flow.age", "flow.pkts_toclient",
 		"flow.pkts_toserver", "flow.bytes_toclient", "flow.bytes_toserver", "flow.pkts", "flow.bytes"),
 	about("about another protocol", "asn1", "ber_data", "ber_skip", "ssl_state", "ssl_version", "ssl_version_check", "dce_iface", "dce_opnum",
 		"dce_stub_data", "sip_header", "sip_body", "sip_method", "sip_stat_code", "gtp_info", "gtp_type", "gtp_version", "dnp3_data",
 		"dnp3_func", "dnp3_ind", "dnp3_obj", "modbus_data", "modbus_func", "modbus_unit", "s7commplus_content", "s7commplus_func",
 		"s7commplus_opcode", "cip_attribute", "enip_command", "mms_data", "mms_func", "iec104_apci_type", "iec104_asdu_func",
-		"cvs", "ftpbounce", "sd_pattern", "dns.query", "dns_query", "tls.sni", "tls_sni", "tls.cert_subject", "tls_cert_subject",
+		"cvs", "ftpbounce", "dns.query", "dns_query", "tls.sni", "tls_sni", "tls.cert_subject", "tls_cert_subject",
 		"tls.cert_issuer", "tls_cert_issuer", "tls.cert_serial", "tls_cert_serial", "tls.cert_fingerprint", "tls.version", "ja3.hash", "ja3_hash",
 		"ja3.string", "ja3s.hash", "ja3s.string", "ja4.hash", "ssh.proto", "ssh_proto", "ssh.software", "ssh.softwareversion", "krb5_msg_type", "smb.share",
 		"smb.named_pipe", "snmp.community", "snmp.version", "dcerpc.iface", "dcerpc.opnum", "dcerpc.stub_data", "rfb.name",
@@ -95,14 +110,11 @@ var All = join(
 		"http2.size_update", "http2.header_name", "http2.header"),
 	each(func(n string) *Keyword { return ignored(n, "it is about logging or the engine") },
 		"tag", "logto", "session", "resp", "react", "replace", "activates", "activated_by", "target", "prefilter", "rem", "soid", "gsid",
-		"enable", "requires", "nfq_set_mark", "filestore", "file_meta", "firewall"),
+		"enable", "nfq_set_mark", "filestore", "file_meta", "firewall", "bypass", "stream_reassemble", "count", "name", "config", "geneve_vni"),
 	each(func(n string) *Keyword {
-		return refused(n, "it needs what the daemon does not keep: files, scripts, lists or places")
+		return refused(n, "it needs what the daemon does not have: libmagic, scripts, lists of places or of applications")
 	},
-		"filemagic", "file.magic", "fileext", "filename", "filemd5", "filesha1", "filesha256", "filesize", "lua", "luajit", "luaxform", "dataset",
-		"datarep", "iprep", "geoip", "frame", "config", "appids", "file_type", "hash", "md5", "sha256", "sha512", "protected_content",
-		"http_header_test", "http_trailer_test", "http_num_headers", "http_num_cookies", "http_num_trailers", "http_max_header_line",
-		"http_max_trailer_line", "http_version_match", "regex", "subslice", "entropy", "ip.src", "ip.dst", "geneve_vni"),
+		"filemagic", "file.magic", "lua", "luajit", "luaxform", "iprep", "geoip", "appids", "file_type", "flowvar", "pktvar"),
 )
 
 var byName = func() map[string]*Keyword {
@@ -133,4 +145,28 @@ func make0(names []string) []*Keyword { return make([]*Keyword, len(names)) }
 
 func about(what string, names ...string) []*Keyword {
 	return each(func(n string) *Keyword { return elsewhere(n, what) }, names...)
+}
+
+// otherProtocols begin the names of options about other protocols than HTTP.
+var otherProtocols = map[string]bool{
+	"dns": true, "mdns": true, "llmnr": true, "tls": true, "ssl": true, "ssh": true, "smtp": true, "email": true, "mime": true,
+	"ftp": true, "ftpdata": true, "ftpbounce": true, "smb": true, "dcerpc": true, "dce": true, "krb5": true, "ike": true,
+	"quic": true, "snmp": true, "sip": true, "sdp": true, "rfb": true, "rdp": true, "mqtt": true, "nfs": true, "ldap": true,
+	"pgsql": true, "mysql": true, "ntp": true, "tftp": true, "dhcp": true, "modbus": true, "enip": true, "cip": true,
+	"dnp3": true, "websocket": true, "ja3": true, "ja3s": true, "ja4": true, "hassh": true, "bittorrent": true,
+	"telnet": true, "imap": true, "pop3": true, "ether": true, "igmp": true, "icmpv4": true, "icmpv6": true, "icmp": true,
+	"udp": true, "tcp": true, "ipv4": true, "ipv6": true, "vlan": true, "arp": true, "radius": true, "http2": true,
+	"gtp": true, "s7commplus": true, "mms": true, "iec104": true, "opcua": true, "rpc": true, "ber": true, "tcpv4": true,
+	"tcpv6": true, "udpv4": true, "udpv6": true, "ndpi": true, "decode": true, "stream": true, "socks": true,
+}
+
+// otherProtocol is the protocol that an option's name begins with, or empty.
+func otherProtocol(option string) string {
+	if i := strings.IndexAny(option, "._-"); i > 0 && otherProtocols[option[:i]] {
+		return option[:i]
+	}
+	if otherProtocols[option] {
+		return option
+	}
+	return ""
 }

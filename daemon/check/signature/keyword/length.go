@@ -113,7 +113,7 @@ var urilenKeyword = &Keyword{
 			id = buffer.NURI
 		}
 		b.http = true
-		b.items = append(b.items, item{newSpec(id, ""), b.seq, &length{span: s}})
+		b.items = append(b.items, item{spec: newSpec(id, ""), seq: b.seq, step: &length{span: s}})
 		return nil
 	},
 }
@@ -129,7 +129,7 @@ var bsizeKeyword = &Keyword{
 		if err != nil {
 			return err
 		}
-		b.items = append(b.items, item{b.sticky, b.seq, &length{span: s}})
+		b.items = append(b.items, item{spec: b.sticky, seq: b.seq, step: &length{span: s}})
 		return nil
 	},
 }

@@ -171,3 +171,42 @@ var pcreKeyword = &Keyword{
 		return nil
 	},
 }
+
+// regexKeyword is Snort 3's expression for hyperscan, read as a pcre.
+var regexKeyword = &Keyword{
+	Name: "regex",
+	Help: `regex:"/expression/flags"[,fast_pattern][,nocase]: the buffer matches; flags i s m O R (Snort 3)`,
+	Parse: func(b *Builder, o rule.Option) error {
+		p := rule.Fields(o.Value)
+		pattern, flags, neg, err := splitPCRE(p[0])
+		if err != nil {
+			return err
+		}
+		r := &PCRE{pattern: pattern, negated: neg}
+		for _, f := range []byte(flags) {
+			switch f {
+			case 'i', 's', 'm':
+				r.options += string(f)
+			case 'R':
+				r.relative = true
+			case 'O':
+			default:
+				return fmt.Errorf("unknown flag %q", f)
+			}
+		}
+		for _, x := range p[1:] {
+			switch x {
+			case "nocase":
+				r.options += "i"
+			case "fast_pattern":
+			default:
+				return fmt.Errorf("unknown parameter %q", clip(x))
+			}
+		}
+		if _, err := pcre.Compile(r.pattern, r.options); err != nil {
+			return fmt.Errorf("expression: %w", err)
+		}
+		b.add(b.spec(r.relative), r)
+		return nil
+	},
+}

@@ -13,11 +13,13 @@ import (
 // Limit counts a rule's matches in windows that begin with a match, as both
 // engines count them.
 type Limit struct {
-	Type    string // limit, threshold, both, filter, rate
+	Type    string // limit, threshold, both, backoff, filter, rate
 	Track   string // by_src, by_dst, by_rule, by_both, by_flow
 	Count   uint64
 	Seconds uint64
-	ID      uint64 // gid and sid, so that rules do not share counts
+	// Multiplier is by how much the count to the next alert grows (backoff).
+	Multiplier uint64
+	ID         uint64 // gid and sid, so that rules do not share counts
 }
 
 // counting guards read-modify-write of a counter; striped by key.
@@ -70,10 +72,20 @@ func (l *Limit) Allow(e *Env) bool {
 		}
 	case "both":
 		pass = n == l.Count
+	case "backoff":
+		at := l.Count
+		for at < n && l.Multiplier > 1 {
+			at *= l.Multiplier
+		}
+		pass = n == at
 	default:
 		pass = n > l.Count
 	}
-	e.Store.SetBits(k, e.Now, time.Duration(max(l.Seconds, 1))*2*time.Second, ^uint64(0), start<<32|n)
+	life := time.Duration(l.Seconds) * 2 * time.Second
+	if l.Seconds == 0 {
+		life = flowLife
+	}
+	e.Store.SetBits(k, e.Now, life, ^uint64(0), start<<32|n)
 	return pass
 }
 
@@ -104,6 +116,7 @@ func parseLimit(o rule.Option, filter bool) (*Limit, error) {
 		case "seconds":
 			l.Seconds, err = strconv.ParseUint(value, 10, 31)
 		case "multiplier":
+			l.Multiplier, err = strconv.ParseUint(value, 10, 31)
 		default:
 			return nil, fmt.Errorf("unknown parameter %q", clip(key))
 		}
@@ -119,7 +132,7 @@ func parseLimit(o rule.Option, filter bool) (*Limit, error) {
 
 var thresholdKeyword = &Keyword{
 	Name: "threshold",
-	Help: "threshold:type limit|threshold|both,track by_src|by_dst|...,count N,seconds S: how often the rule alerts",
+	Help: "threshold:type limit|threshold|both|backoff,track by_src|by_dst|...,count N,seconds S[,multiplier M]: how often the rule alerts",
 	Parse: func(b *Builder, o rule.Option) error {
 		l, err := parseLimit(o, false)
 		if err != nil {

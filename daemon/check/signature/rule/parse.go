@@ -307,15 +307,15 @@ func dialectOf(r *Rule) Dialect {
 	return Unknown
 }
 
-var snort3Only = set("service", "bufferlen", "rem", "raw_data", "sip_method", "sip_stat_code", "appids", "http_version", "http_param", "http_raw_body", "http_raw_request", "http_raw_trailer", "http_trailer", "http_true_ip", "js_data", "vba_data", "http_version_match", "http_num_headers", "http_num_cookies", "http_num_trailers", "http_max_header_line", "http_max_trailer_line", "http_header_test", "http_trailer_test", "soid", "file_type", "http_raw_status")
+var snort3Only = set("service", "bufferlen", "rem", "raw_data", "sip_method", "sip_stat_code", "appids", "http_version", "http_param", "http_raw_body", "http_raw_request", "http_raw_trailer", "http_trailer", "http_true_ip", "js_data", "vba_data", "http_version_match", "http_num_headers", "http_num_cookies", "http_num_trailers", "http_max_header_line", "http_max_trailer_line", "http_header_test", "http_trailer_test", "soid", "file_type", "http_raw_status", "regex", "sd_pattern", "md5", "sha256", "sha512", "file_meta", "ber_data", "ber_skip")
 
-var suricataOnly = set("bsize", "startswith", "endswith", "xbits", "app-layer-protocol", "app-layer-event", "flowint", "dotprefix", "dataset", "http_user_agent", "http_host", "http_raw_host", "http_content_type", "http_content_len", "http_header_names", "http_accept", "http_accept_lang", "http_accept_enc", "http_referer", "http_connection", "http_start", "http_request_line", "http_protocol", "http_server_body", "tls_sni", "dns_query", "ja3_hash", "filemagic", "filestore", "filename", "fileext", "target", "prefilter", "noalert", "stream_size", "threshold")
+var suricataOnly = set("bsize", "startswith", "endswith", "xbits", "app-layer-protocol", "app-layer-event", "flowint", "dotprefix", "dataset", "http_user_agent", "http_host", "http_raw_host", "http_content_type", "http_content_len", "http_header_names", "http_accept", "http_accept_lang", "http_accept_enc", "http_referer", "http_connection", "http_start", "http_request_line", "http_protocol", "http_server_body", "tls_sni", "dns_query", "ja3_hash", "filemagic", "filestore", "filename", "fileext", "filesize", "filemd5", "filesha1", "filesha256", "datarep", "hostbits", "entropy", "requires", "absent", "frame", "target", "prefilter", "noalert", "stream_size", "threshold")
 
 // stickyInBoth are underscore names that Suricata takes as sticky buffers,
 // so that standing first does not make a rule Snort 3.
-var stickyInBoth = set("http_header_names", "http_protocol", "http_request_line", "http_start", "http_accept", "http_accept_lang", "http_accept_enc", "http_referer", "http_connection", "http_content_type", "http_content_len", "http_response_line")
+var stickyInBoth = set("http_encode", "http_header_names", "http_protocol", "http_request_line", "http_start", "http_accept", "http_accept_lang", "http_accept_enc", "http_referer", "http_connection", "http_content_type", "http_content_len", "http_response_line")
 
-var snort2Modifiers = set("nocase", "depth", "offset", "distance", "within", "fast_pattern", "rawbytes", "uricontent", "urilen", "http_uri", "http_raw_uri", "http_header", "http_raw_header", "http_method", "http_cookie", "http_raw_cookie", "http_client_body", "http_stat_code", "http_stat_msg")
+var snort2Modifiers = set("nocase", "depth", "offset", "distance", "within", "fast_pattern", "rawbytes", "uricontent", "urilen", "http_uri", "http_raw_uri", "http_header", "http_raw_header", "http_method", "http_cookie", "http_raw_cookie", "http_client_body", "http_stat_code", "http_stat_msg", "http_encode", "protected_content")
 
 func set(names ...string) map[string]bool {
 	m := make(map[string]bool, len(names))
