@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"github.com/sallyport/sallyport/daemon/inspect"
 	"github.com/sallyport/sallyport/daemon/request"
 )
 
@@ -202,36 +203,11 @@ func (h *head) noBody() bool { return len(h.meta[metaNoBody]) == 1 && h.meta[met
 func (h *head) mode() string { return known(h.meta[metaMode]) }
 
 func addrPort(addr, port []byte) netip.AddrPort {
-	if len(addr) > 64 {
-		return netip.AddrPort{}
-	}
-	a, err := parseAddr(addr)
-	if err != nil {
+	a, ok := inspect.ParseAddr(addr)
+	if !ok {
 		return netip.AddrPort{} // "unix:": a client on a Unix socket has no address
 	}
 	return netip.AddrPortFrom(a, uint16(number(port)))
-}
-
-// parseAddr reads the common IPv4 form without allocating, all else by netip.
-func parseAddr(b []byte) (netip.Addr, error) {
-	var four [4]byte
-	n, v, digits := 0, 0, 0
-	for _, c := range b {
-		switch {
-		case c >= '0' && c <= '9' && digits < 3:
-			v, digits = v*10+int(c-'0'), digits+1
-		case c == '.' && digits > 0 && v < 256 && n < 3:
-			four[n] = byte(v)
-			n, v, digits = n+1, 0, 0
-		default:
-			return netip.ParseAddr(string(b))
-		}
-	}
-	if n != 3 || digits == 0 || v > 255 {
-		return netip.ParseAddr(string(b))
-	}
-	four[3] = byte(v)
-	return netip.AddrFrom4(four), nil
 }
 
 func number(b []byte) uint64 {

@@ -3,6 +3,7 @@ package inspect
 import (
 	"bytes"
 	"net/netip"
+	"unsafe"
 
 	"github.com/gaissmai/bart"
 
@@ -49,20 +50,49 @@ func resolveClient(r *request.Request, trusted *bart.Lite) {
 
 // parseHop reads an address with or without a port or brackets.
 func parseHop(b []byte) (netip.Addr, bool) {
-	if len(b) == 0 || len(b) > 64 {
+	host := b
+	switch colon := bytes.LastIndexByte(b, ':'); {
+	case len(b) > 2 && b[0] == '[':
+		end := bytes.IndexByte(b, ']')
+		if end < 0 || end+1 != len(b) && (end+1 != colon || !isPort(b[colon+1:])) {
+			return netip.Addr{}, false
+		}
+		host = b[1:end]
+		if bytes.IndexByte(host, ':') < 0 {
+			return netip.Addr{}, false
+		}
+	case colon >= 0 && bytes.IndexByte(b, ':') == colon: // one colon: IPv4 and a port
+		if !isPort(b[colon+1:]) {
+			return netip.Addr{}, false
+		}
+		host = b[:colon]
+	}
+	a, ok := ParseAddr(host)
+	return a.Unmap().WithZone(""), ok
+}
+
+func isPort(b []byte) bool {
+	n := 0
+	for _, c := range b {
+		if c < '0' || c > '9' || n > 65535 {
+			return false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return len(b) > 0 && n <= 65535
+}
+
+// maxAddr bounds an address in text, in bytes: IPv6 with a zone.
+const maxAddr = 64
+
+// ParseAddr reads an IPv4 or IPv6 address as netip.ParseAddr does, but without
+// a copy of the text.
+func ParseAddr(b []byte) (netip.Addr, bool) {
+	if len(b) == 0 || len(b) > maxAddr {
 		return netip.Addr{}, false
 	}
-	s := string(b)
-	if a, err := netip.ParseAddr(s); err == nil {
-		return a.Unmap().WithZone(""), true
-	}
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return ap.Addr().Unmap().WithZone(""), true
-	}
-	if len(s) > 2 && s[0] == '[' && s[len(s)-1] == ']' {
-		if a, err := netip.ParseAddr(s[1 : len(s)-1]); err == nil {
-			return a.Unmap().WithZone(""), true
-		}
-	}
-	return netip.Addr{}, false
+	// netip keeps no part of the text but in the error, which is dropped; a zone
+	// it copies.
+	a, err := netip.ParseAddr(unsafe.String(&b[0], len(b)))
+	return a, err == nil
 }
