@@ -89,6 +89,14 @@ rules-test: build ## the requests beside our rules: what each must match and mus
 packages: ## deb and rpm for amd64 and arm64, SHA256SUMS and a bill of materials, in dist/
 	VERSION=$(VERSION) scripts/packages.sh
 
+.PHONY: packages-reproducible
+packages-reproducible: ## build the packages in two places that differ in all but the sources, and compare every byte
+	VERSION=$(VERSION) scripts/packages-reproducible.sh
+
+.PHONY: test-arm64
+test-arm64: ## the tests and the packaged binary for arm64, under qemu-user
+	scripts/test-arm64.sh
+
 .PHONY: soak-events
 soak-events: ## 1,000,000 stored events: the size of the file and the time of each search
 	SALLYPORT_SOAK=1 $(GO) test -count=1 -timeout 60m -v -run Million ./daemon/event/store

@@ -24,6 +24,10 @@ import (
 // digits each, parted by a dash.
 const Prefix = "sallyport-canary-"
 
+// Away stands before a canary in a header to have every door hang up on it, as
+// a dead daemon would.
+const Away = "away "
+
 const (
 	length = len(Prefix) + 32 + 1 + 32
 	// lives is how long a canary is looked for after it was made.
@@ -94,6 +98,9 @@ func (b *Book) Look(r *request.Request, door string, body bool) string {
 	}
 	for _, h := range r.Headers {
 		if b.known(h.Value, door+" header") {
+			if bytes.HasPrefix(h.Value, []byte(Away)) {
+				return "away"
+			}
 			return "header"
 		}
 	}

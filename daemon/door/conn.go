@@ -209,6 +209,10 @@ func (c *conn) finish(r *request.Request, w *inspect.Walk, v *policy.Verdict, re
 	if v.Delay > 0 && !v.Deny {
 		time.Sleep(min(v.Delay, c.d.settings.EnterTimeout/2))
 	}
+	if v.Unanswered {
+		w.End()
+		return false
+	}
 	a := answerOf(v)
 	ok := c.write(r, &a, inspect.EncodeCarry(w.Carry()), redirect)
 	w.End()

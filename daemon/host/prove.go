@@ -9,163 +9,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"regexp"
-	"regexp/syntax"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/sallyport/sallyport/daemon/host/nginxconf"
+	"github.com/sallyport/sallyport/daemon/canary"
 )
-
-// Target is one location as a client reaches it.
-type Target struct {
-	Server, Location, Place string
-	Mode                    string // of the include file that guards it; empty when none does
-	Address                 string // host:port
-	Host                    string
-	TLS, HTTP2              bool
-	Path                    string
-	// Skip says why the location cannot be asked.
-	Skip string
-}
-
-// Targets lists every location that a backend, or a guard, stands in.
-func Targets(c *nginxconf.Config, server string) (out []Target) {
-	for _, h := range c.Root.Find("http") {
-		for _, s := range h.Find("server") {
-			if server != "" && !slices.Contains(ServerNames(s), server) {
-				continue
-			}
-			address, isTLS, isHTTP2 := listenOf(s)
-			for _, l := range s.Find("location") {
-				mode := ModeOf(l)
-				if ownLocation(l) || strings.HasPrefix(l.Args[0], "@") || (mode == "" && passOf(l) == nil) || len(l.Find("internal")) > 0 {
-					continue
-				}
-				t := Target{Server: ServerNames(s)[0], Location: strings.Join(l.Args, " "), Place: l.Place(), Mode: mode,
-					Address: address, Host: hostOf(s), TLS: isTLS, HTTP2: isHTTP2}
-				if t.Path, t.Skip = pathOf(l); address == "" {
-					t.Skip = "the server listens on no TCP address"
-				}
-				out = append(out, t)
-			}
-		}
-	}
-	return out
-}
-
-// ModeOf is the mode and failure form of the include file in a location.
-func ModeOf(l *nginxconf.Directive) string {
-	for _, d := range l.Find("include") {
-		if i := strings.LastIndex(d.Args[0], "sallyport/"); i >= 0 {
-			name := strings.TrimSuffix(d.Args[0][i+len("sallyport/"):], ".conf")
-			if m, _, _ := strings.Cut(name, "-"); slices.Contains([]string{"inline", "relay", "guard", "metadata", "observe"}, m) {
-				return name
-			}
-		}
-	}
-	return ""
-}
-
-func hostOf(s *nginxconf.Directive) string {
-	for _, name := range ServerNames(s) {
-		if name != "_" && !strings.ContainsAny(name, "*~^") && name != "" {
-			return strings.TrimPrefix(name, ".")
-		}
-	}
-	return "localhost"
-}
-
-// listenOf is the first TCP address of a server, as one connects to it.
-func listenOf(s *nginxconf.Directive) (address string, isTLS, isHTTP2 bool) {
-	listens := s.Find("listen")
-	if len(listens) == 0 {
-		return "127.0.0.1:80", false, false
-	}
-	for _, d := range s.Inherited("http2") {
-		isHTTP2 = isHTTP2 || d.Is("http2", "on")
-	}
-	for _, d := range listens {
-		at := d.Args[0]
-		if strings.HasPrefix(at, "unix:") {
-			continue
-		}
-		host, port, err := net.SplitHostPort(at)
-		if err != nil {
-			host, port = at, "80"
-			if !strings.Contains(at, ".") && !strings.Contains(at, "[") && strings.Trim(at, "0123456789") == "" {
-				host, port = "", at
-			}
-		}
-		switch host {
-		case "", "*", "0.0.0.0":
-			host = "127.0.0.1"
-		case "::", "[::]":
-			host = "::1"
-		}
-		return net.JoinHostPort(strings.Trim(host, "[]"), port), slices.Contains(d.Args, "ssl"), isHTTP2 || slices.Contains(d.Args, "http2")
-	}
-	return "", false, false
-}
-
-// pathOf is a path that the location takes.
-func pathOf(l *nginxconf.Directive) (path, skip string) {
-	pattern := l.Args[len(l.Args)-1]
-	if !isRegex(l) {
-		return pattern, ""
-	}
-	re, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return "", "no path can be made for its pattern: name one with --path"
-	}
-	path = sample(re.Simplify())
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path
-	}
-	flags := ""
-	if l.Args[0] == "~*" {
-		flags = "(?i)"
-	}
-	if ok, err := regexp.MatchString(flags+pattern, path); err != nil || !ok {
-		return "", "no path can be made for its pattern: name one with --path"
-	}
-	return path, ""
-}
-
-// sample is a short text that a pattern matches.
-func sample(re *syntax.Regexp) string {
-	switch re.Op {
-	case syntax.OpLiteral:
-		return string(re.Rune)
-	case syntax.OpCharClass:
-		for i := 0; i+1 < len(re.Rune); i += 2 {
-			for _, c := range []rune{'x', '1'} {
-				if re.Rune[i] <= c && c <= re.Rune[i+1] {
-					return string(c)
-				}
-			}
-		}
-		if len(re.Rune) > 0 {
-			return string(re.Rune[0])
-		}
-	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		return "x"
-	case syntax.OpCapture, syntax.OpPlus:
-		return sample(re.Sub[0])
-	case syntax.OpRepeat:
-		return strings.Repeat(sample(re.Sub[0]), re.Min)
-	case syntax.OpConcat:
-		var b strings.Builder
-		for _, sub := range re.Sub {
-			b.WriteString(sample(sub))
-		}
-		return b.String()
-	case syntax.OpAlternate:
-		return sample(re.Sub[0])
-	}
-	return ""
-}
 
 // Canaries makes canaries and tells where they were seen: the daemon, over its
 // control socket.
@@ -177,52 +25,89 @@ type Canaries interface {
 // Proof is what became of one canary.
 type Proof struct {
 	Target
-	Way       string // "header", "body in chunks", ...
+	Way string // "header", "body in chunks", ...
+	// Inspected says that a door saw the canary and the client was denied.
 	Inspected bool
-	// Expected says whether the location's mode promises it.
+	// Stopped says that no door saw it, and that it did not pass either.
+	Stopped bool
+	// Expected says whether the location's mode promises one or the other.
 	Expected bool
 	Status   int
 	Why      string
 }
 
-// Way is how a canary is sent.
+// Broken says whether a proof shows less than the location's mode promises, or
+// that no door stands before a backend.
+func (p *Proof) Broken() bool {
+	return p.Mode == "" && p.Way != "none" || p.Expected && !p.Inspected && !p.Stopped
+}
+
+// answered is what came back for a canary.
+type answered struct {
+	status int
+	// ours says that the answer is NGINX's own refusal: its built-in page, or
+	// the doors' for a request without a receipt.
+	ours bool
+}
+
+// way is how a canary is sent.
 type way struct {
 	name     string
 	body     bool // it stands in the body
 	late     bool // past the inspection bound: seen nowhere, by design
 	http2    bool
-	send     func(p *prover, t *Target, canary string) (status int, err error)
+	send     func(p *prover, t *Target, canary string) (answered, error)
 	expected func(mode string) bool
+	// stopped says whether an answer shows that the canary did not pass, where
+	// no door need see it; nil where NGINX's own refusal alone does.
+	stopped func(status int) bool
 }
 
 func heads(mode string) bool  { return mode != "" && mode != "observe" }
-func bodies(mode string) bool { return mode == "inline" || mode == "relay" }
+func bodies(mode string) bool { return mode == "inline" || mode == "relay" || mode == ByHand }
 
 var ways = []way{
-	{name: "header", expected: heads, send: func(p *prover, t *Target, c string) (int, error) {
-		return p.http1(t, "GET", t.Path, "X-Proof: "+c+"\r\n", "", false)
+	{name: "header", expected: heads, send: func(p *prover, t *Target, c string) (answered, error) {
+		return p.http1(t, request("GET", t, t.Path, "X-Proof: "+c+"\r\n", ""))
 	}},
-	{name: "query", expected: heads, send: func(p *prover, t *Target, c string) (int, error) {
-		return p.http1(t, "GET", t.Path+"?proof="+c, "", "", false)
+	{name: "query", expected: heads, send: func(p *prover, t *Target, c string) (answered, error) {
+		return p.http1(t, request("GET", t, t.Path+"?proof="+c, "", ""))
 	}},
-	{name: "second request on the connection", expected: heads, send: func(p *prover, t *Target, c string) (int, error) {
-		return p.http1(t, "GET", t.Path, "X-Proof: "+c+"\r\n", "", true)
+	{name: "second request on the connection", expected: heads, send: func(p *prover, t *Target, c string) (answered, error) {
+		return p.http1(t, request("GET", t, t.Path, "X-Proof: harmless\r\n", ""), request("GET", t, t.Path, "X-Proof: "+c+"\r\n", ""))
 	}},
-	{name: "body", body: true, expected: bodies, send: func(p *prover, t *Target, c string) (int, error) {
-		return p.http1(t, "POST", t.Path, fmt.Sprintf("Content-Type: text/plain\r\nContent-Length: %d\r\n", len(c)), c, false)
+	{name: "TRACE", expected: heads, send: func(p *prover, t *Target, c string) (answered, error) {
+		return p.http1(t, request("TRACE", t, t.Path, "X-Proof: "+c+"\r\n", ""))
 	}},
-	{name: "body in chunks", body: true, expected: bodies, send: func(p *prover, t *Target, c string) (int, error) {
-		return p.http1(t, "POST", t.Path, "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(c), c), false)
+	{name: "body", body: true, expected: bodies, send: func(p *prover, t *Target, c string) (answered, error) {
+		return p.http1(t, post(t, c))
 	}},
-	{name: "body spooled to disk", body: true, expected: bodies, send: func(p *prover, t *Target, c string) (int, error) {
-		body := strings.Repeat("harmless\n", 20_000) + c
-		return p.http1(t, "POST", t.Path, fmt.Sprintf("Content-Type: text/plain\r\nContent-Length: %d\r\n", len(body)), body, false)
+	{name: "body in chunks", body: true, expected: bodies, send: func(p *prover, t *Target, c string) (answered, error) {
+		return p.http1(t, request("POST", t, t.Path, "Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n", fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(c), c)))
+	}},
+	{name: "body spooled to disk", body: true, expected: bodies, send: func(p *prover, t *Target, c string) (answered, error) {
+		return p.http1(t, post(t, strings.Repeat("harmless\n", 20_000)+c))
 	}},
 	{name: "body over HTTP/2 without a length", body: true, http2: true, expected: bodies, send: (*prover).overHTTP2},
-	{name: "body past the inspection bound", body: true, late: true, expected: func(string) bool { return false }, send: func(p *prover, t *Target, c string) (int, error) {
-		body := strings.Repeat("harmless\n", int(p.bound)/9+1) + c
-		return p.http1(t, "POST", t.Path, fmt.Sprintf("Content-Type: text/plain\r\nContent-Length: %d\r\n", len(body)), body, false)
+	{name: "body past the inspection bound", body: true, late: true, expected: func(string) bool { return false }, send: func(p *prover, t *Target, c string) (answered, error) {
+		return p.http1(t, post(t, strings.Repeat("harmless\n", int(p.bound)/9+1)+c))
 	}},
+	{name: "a change to h2c", expected: heads, stopped: func(status int) bool { return status != http.StatusSwitchingProtocols },
+		send: func(p *prover, t *Target, _ string) (answered, error) {
+			return p.http1(t, request("GET", t, t.Path, "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n", ""))
+		}},
+	{name: "while no door answers", expected: heads, stopped: func(status int) bool { return status >= 500 },
+		send: func(p *prover, t *Target, c string) (answered, error) {
+			return p.http1(t, request("GET", t, t.Path, "X-Proof: "+canary.Away+c+"\r\n", ""))
+		}},
+}
+
+func request(method string, t *Target, path, headers, body string) string {
+	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sallyport-prove\r\n%s\r\n%s", method, path, t.Host, headers, body)
+}
+
+func post(t *Target, body string) string {
+	return request("POST", t, t.Path, fmt.Sprintf("Content-Type: text/plain\r\nContent-Length: %d\r\n", len(body)), body)
 }
 
 type prover struct {
@@ -242,12 +127,12 @@ func Prove(ctx context.Context, targets []Target, canaries Canaries, bound int64
 			out = append(out, Proof{Target: *t, Way: "none", Why: t.Skip})
 			continue
 		}
-		for _, w := range ways {
+		if t.wrong != "" {
+			out = append(out, Proof{Target: *t, Way: "its configuration", Expected: true, Why: t.wrong})
+		}
+		for _, w := range t.ways() {
 			if ctx.Err() != nil {
 				return out, ctx.Err()
-			}
-			if w.http2 && !t.HTTP2 {
-				continue
 			}
 			one, err := p.one(t, w)
 			if err != nil {
@@ -258,8 +143,33 @@ func Prove(ctx context.Context, targets []Target, canaries Canaries, bound int64
 				break
 			}
 		}
+		for i := range t.triggers {
+			if trigger := &t.triggers[i]; trigger.skip != "" {
+				out = append(out, Proof{Target: *t, Way: "through the if at " + trigger.place, Why: trigger.skip})
+			}
+		}
 	}
 	return out, nil
+}
+
+// ways are those in which a target can be sent a canary.
+func (t *Target) ways() (out []way) {
+	for _, w := range ways {
+		switch {
+		case w.http2 && !t.HTTP2:
+		case w.name == "while no door answers" && !strings.HasSuffix(t.Mode, "-closed"): // it lets pass, as it promises
+		default:
+			out = append(out, w)
+		}
+	}
+	for i := range t.triggers {
+		if trigger := &t.triggers[i]; trigger.skip == "" {
+			out = append(out, way{name: "through the if at " + trigger.place, expected: heads, send: func(p *prover, t *Target, c string) (answered, error) {
+				return p.http1(t, request(trigger.method, t, trigger.path, trigger.headers+"X-Proof: "+c+"\r\n", ""))
+			}})
+		}
+	}
+	return out
 }
 
 func (p *prover) one(t *Target, w way) (Proof, error) {
@@ -269,8 +179,8 @@ func (p *prover) one(t *Target, w way) (Proof, error) {
 	if err != nil {
 		return proof, err
 	}
-	status, err := w.send(p, t, c)
-	proof.Status = status
+	got, err := w.send(p, t, c)
+	proof.Status = got.status
 	if err != nil {
 		proof.Why = "the request failed: " + err.Error()
 		return proof, nil
@@ -280,36 +190,54 @@ func (p *prover) one(t *Target, w way) (Proof, error) {
 		if seen, err = p.canaries.Seen(c); err != nil {
 			return proof, err
 		}
-		if len(seen) > 0 || !proof.Expected && mode != "guard" && mode != "observe" {
+		if len(seen) > 0 || w.stopped != nil || got.ours || !proof.Expected && mode != "guard" && mode != "observe" {
 			break
 		}
 		time.Sleep(25 * time.Millisecond)
 	}
-	proof.Inspected = len(seen) > 0 && status == 403
-	proof.Why = explain(mode, w, status, seen)
+	switch {
+	case w.stopped != nil:
+		proof.Stopped = w.stopped(got.status)
+	case len(seen) > 0:
+		proof.Inspected = got.status == 403
+	default:
+		proof.Stopped = mode != "" && (got.ours || t.limited && got.status == 403)
+	}
+	proof.Why = explain(&proof, mode, w, seen)
 	return proof, nil
 }
 
-func explain(mode string, w way, status int, seen []string) string {
+func explain(p *Proof, mode string, w way, seen []string) string {
+	places := strings.Join(seen, ", ")
 	switch {
-	case len(seen) > 0 && status == 403:
-		return "seen at " + strings.Join(seen, ", ") + " and denied"
+	case w.name == "a change to h2c" && p.Stopped:
+		return fmt.Sprintf("answered %d: the backend was not asked to change its protocol", p.Status)
+	case w.name == "a change to h2c":
+		return "answered 101: the backend took Upgrade: h2c, and what follows on the connection tunnels past the doors; pass on $sallyport_upgrade, not $http_upgrade"
+	case w.name == "while no door answers" && p.Stopped:
+		return fmt.Sprintf("answered %d: nothing passes while the daemon is away", p.Status)
+	case w.name == "while no door answers":
+		return fmt.Sprintf("answered %d: with the daemon away requests pass, though the location fails closed", p.Status)
+	case p.Inspected:
+		return "seen at " + places + " and denied"
+	case len(seen) > 0 && bodies(mode):
+		return fmt.Sprintf("seen at %s, but the denial was turned into %d: an error_page or proxy_intercept_errors around the doors", places, p.Status)
 	case len(seen) > 0:
-		return fmt.Sprintf("seen at %s, but answered %d: judged beside the request, which passed", strings.Join(seen, ", "), status)
+		return fmt.Sprintf("seen at %s, but answered %d: judged beside the request, which passed", places, p.Status)
 	case mode == "":
-		return fmt.Sprintf("no door stands here: answered %d by what is behind", status)
+		return fmt.Sprintf("no door stands here: answered %d by what is behind", p.Status)
+	case p.Stopped:
+		return fmt.Sprintf("answered %d by NGINX itself: it did not pass", p.Status)
 	case w.late:
-		return fmt.Sprintf("past max_inspect_bytes: answered %d, and the event says that the body was cut", status)
-	case w.body && mode == "metadata":
-		return "bodies are not looked at in mode metadata"
-	case status == 503:
+		return fmt.Sprintf("past max_inspect_bytes: answered %d, and the event says that the body was cut", p.Status)
+	case w.body && (mode == "metadata" || mode == ByHandHeads):
+		return "bodies are not looked at in mode " + mode
+	case p.Status == 503:
 		return "answered 503: the daemon could not be reached, and the location fails closed"
-	case status == 403:
-		return "answered 403, but not by the daemon: an access rule, or a door without a receipt"
-	case status == 401 || status == 405 || status == 413:
-		return fmt.Sprintf("answered %d by NGINX before the doors", status)
+	case p.Status == 401 || p.Status == 403 || p.Status == 405 || p.Status == 413:
+		return fmt.Sprintf("answered %d, but not by the daemon: an access rule with a page of its own, or the backend", p.Status)
 	default:
-		return fmt.Sprintf("answered %d and seen by no door: it passes uninspected", status)
+		return fmt.Sprintf("answered %d and seen by no door: it passes uninspected", p.Status)
 	}
 }
 
@@ -332,35 +260,41 @@ func (p *prover) dial(t *Target, protocols ...string) (net.Conn, error) {
 	return tc, nil
 }
 
-// http1 sends a request as written, behind a first one that holds the same
-// canary if asked.
-func (p *prover) http1(t *Target, method, path, headers, body string, second bool) (int, error) {
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 1 << 20
+
+// http1 sends requests as written, one after the other on one connection, and
+// returns what the last was answered.
+func (p *prover) http1(t *Target, requests ...string) (got answered, err error) {
 	nc, err := p.dial(t, "http/1.1")
 	if err != nil {
-		return 0, err
+		return got, err
 	}
 	defer nc.Close()
 	r := bufio.NewReader(nc)
-	text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sallyport-prove\r\n%s\r\n", method, path, t.Host, headers)
-	times := 1
-	if second {
-		times = 2
-	}
-	status := 0
-	for range times {
-		go func() { _, _ = io.WriteString(nc, text+body) }() // an early answer must not block us
+	for _, text := range requests {
+		go func() { _, _ = io.WriteString(nc, text) }() // an early answer must not block us
+		method, _, _ := strings.Cut(text, " ")
 		resp, err := http.ReadResponse(r, &http.Request{Method: method})
 		if err != nil {
-			return 0, err
+			return got, err
 		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-		status = resp.StatusCode
+		if resp.StatusCode == http.StatusSwitchingProtocols {
+			return answered{status: resp.StatusCode}, nil
+		}
+		got = readAnswer(resp)
 	}
-	return status, nil
+	return got, nil
 }
 
-func (p *prover) overHTTP2(t *Target, canary string) (int, error) {
+func readAnswer(resp *http.Response) answered {
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	page := resp.StatusCode >= 400 && bytes.Contains(text, []byte("<center>nginx"))
+	return answered{resp.StatusCode, page || resp.Header.Get("X-Sallyport-Error") != ""}
+}
+
+func (p *prover) overHTTP2(t *Target, canary string) (answered, error) {
 	dial := func(context.Context, string, string) (net.Conn, error) { return p.dial(t, "h2") }
 	transport := &http.Transport{DialContext: dial, DialTLSContext: dial, Protocols: new(http.Protocols)}
 	transport.Protocols.SetHTTP2(true)
@@ -373,14 +307,12 @@ func (p *prover) overHTTP2(t *Target, canary string) (int, error) {
 	body := struct{ io.Reader }{bytes.NewReader([]byte(canary))} // hides its length
 	req, err := http.NewRequest("POST", scheme+"://"+t.Address+t.Path, body)
 	if err != nil {
-		return 0, err
+		return answered{}, err
 	}
 	req.Host = t.Host
 	resp, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Do(req)
 	if err != nil {
-		return 0, err
+		return answered{}, err
 	}
-	_, _ = io.Copy(io.Discard, resp.Body)
-	resp.Body.Close()
-	return resp.StatusCode, nil
+	return readAnswer(resp), nil
 }

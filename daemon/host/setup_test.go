@@ -201,7 +201,7 @@ func proveAll(t *testing.T, conf string, book local, plan *Plan) {
 		if p.Way == "none" || p.Mode == "" {
 			continue
 		}
-		if p.Expected && !p.Inspected && p.Status != 405 {
+		if p.Broken() {
 			t.Errorf("location %s, %s: %d, %s", p.Location, p.Way, p.Status, p.Why)
 		}
 		proven[p.Location] = proven[p.Location] || p.Inspected
@@ -273,5 +273,12 @@ func TestAnUnguardedLocationIsFoundAndSentOneCanaryAlone(t *testing.T) {
 	proofs, err := Prove(t.Context(), Targets(c, ""), book, 1<<20)
 	if err != nil || len(proofs) != 1 || proofs[0].Inspected || asked != 1 {
 		t.Fatalf("%v %+v, backend asked %d times", err, proofs, asked)
+	}
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -35,7 +35,8 @@ type Meter interface {
 
 // Canaries knows the harmless attacks that prove what is inspected.
 type Canaries interface {
-	// Look says where in r one stands, "" when there is none.
+	// Look says where in r one stands, "" when there is none, and "away" for one
+	// that no door is to answer.
 	Look(r *request.Request, door string, body bool) string
 }
 

@@ -136,7 +136,7 @@ func (w *Walk) canary(body bool) bool {
 		return false
 	}
 	w.more, w.silent = false, true
-	w.verdict = policy.Verdict{Deny: true, Status: 403, Score: 100, Mode: w.at.Ceiling, Why: "a canary of sallyport prove stands in the " + where}
+	w.verdict = policy.Verdict{Deny: true, Status: 403, Score: 100, Mode: w.at.Ceiling, Why: "a canary of sallyport prove stands in the " + where, Unanswered: where == "away"}
 	return true
 }
 

@@ -24,6 +24,9 @@ const MinOpinion = 40
 // Verdict is what the policy decided about a request so far.
 type Verdict struct {
 	Deny bool
+	// Unanswered asks the door to hang up, as a dead daemon would: a canary of
+	// sallyport prove finds out what NGINX makes of that.
+	Unanswered bool
 	// WouldDeny says that detect mode alone kept Deny from being set.
 	WouldDeny bool
 	// Status answers a denial: 401, 403, 404, 413, 415, 422, 426, 429, 451 or 503.

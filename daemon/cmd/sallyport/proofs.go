@@ -7,15 +7,9 @@ import (
 	"github.com/sallyport/sallyport/daemon/host"
 )
 
-// broken says whether a proof shows less than the location's mode promises, or
-// that no door stands before a backend.
-func broken(p *host.Proof) bool {
-	return p.Mode == "" || (p.Expected && !p.Inspected)
-}
-
 func countFailed(proofs []host.Proof) (n int) {
 	for i := range proofs {
-		if broken(&proofs[i]) {
+		if proofs[i].Broken() {
 			n++
 		}
 	}
@@ -37,9 +31,11 @@ func printProofs(out io.Writer, proofs []host.Proof) (failed int) {
 		}
 		verdict := "inspected"
 		switch {
-		case broken(p):
+		case p.Broken():
 			verdict = "NOT INSPECTED"
 			failed++
+		case p.Stopped:
+			verdict = "stopped"
 		case !p.Inspected:
 			verdict = "not inspected, as the mode says"
 		}
