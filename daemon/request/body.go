@@ -37,25 +37,57 @@ func (r *Request) contentType() {
 	if slash := bytes.IndexByte(r.media, '/'); slash <= 0 || slash == len(r.media)-1 || bytes.ContainsAny(r.media, " \t,;=\"") {
 		r.mark(MarkMediaSyntax, true, HeaderKind, []byte("content-type"))
 	}
-	boundaries := 0
+	boundaries, odd := 0, false
 	for len(params) > 0 {
 		var name, value []byte
+		before := params
 		name, value, params = nextParam(params)
 		switch {
 		case equalFold(name, "boundary"):
 			if boundaries++; boundaries == 1 {
 				r.boundary = value
 			}
+			odd = odd || spaceBeforeEquals(before)
+		case len(name) > 9 && equalFold(name[:9], "boundary*"):
+			odd = true // RFC 2231: some parsers join such pieces, most know no boundary
 		case equalFold(name, "charset"):
+			if len(r.charset) > 0 && !bytes.EqualFold(r.charset, value) {
+				r.mark(MarkMediaTwice, true, HeaderKind, []byte("content-type"))
+				if charsetNamed(r.charset).hides {
+					continue // the one that hides more is the one to undo
+				}
+			}
 			r.charset = r.lowered(value)
 		}
 	}
 	if boundaries > 1 {
 		r.mark(MarkBoundaryTwice, true, HeaderKind, []byte("content-type"))
 	}
-	if bytes.HasPrefix(r.media, []byte("multipart/")) && !goodBoundary(r.boundary) {
+	if bytes.HasPrefix(r.media, []byte("multipart/")) && (odd || !goodBoundary(r.boundary)) {
 		r.mark(MarkBoundarySyntax, true, HeaderKind, []byte("content-type"))
 	}
+}
+
+// spaceBeforeEquals says that white space stands before the first equals sign
+// of b, which RFC 9110 section 5.6.6 forbids: strict parsers see no parameter.
+func spaceBeforeEquals(b []byte) bool {
+	i := bytes.IndexByte(b, '=')
+	return i > 0 && (b[i-1] == ' ' || b[i-1] == '\t')
+}
+
+// mediaParam is a parameter of a media type.
+func mediaParam(mediaType []byte, want string) []byte {
+	i := bytes.IndexByte(mediaType, ';')
+	if i < 0 {
+		return nil
+	}
+	for params := mediaType[i+1:]; len(params) > 0; {
+		var name, value []byte
+		if name, value, params = nextParam(params); equalFold(name, want) {
+			return value
+		}
+	}
+	return nil
 }
 
 // nextParam takes one parameter off b.
@@ -90,13 +122,14 @@ func nextParam(b []byte) (name, value, rest []byte) {
 	return name, trim(b[:end]), b[end:]
 }
 
-// goodBoundary checks RFC 2046 section 5.1.1: 1 to 70 characters of its set.
+// goodBoundary checks RFC 2046 section 5.1.1: 1 to 70 characters of its set,
+// but for the comma, where PHP ends a boundary.
 func goodBoundary(b []byte) bool {
 	if len(b) == 0 || len(b) > 70 || b[len(b)-1] == ' ' {
 		return false
 	}
 	for _, c := range b {
-		if !wordByte[c] && bytes.IndexByte([]byte("'()+,./:=? "), c) < 0 {
+		if !wordByte[c] && bytes.IndexByte([]byte("'()+./:=? "), c) < 0 {
 			return false
 		}
 	}
@@ -115,8 +148,10 @@ const (
 	formatXML
 	formatGraphQL
 	formatProtobuf
+	formatProtobufText // in base64, as browsers send gRPC
 	formatText
 	formatBinary
+	formatPacked // binary, with strings behind their lengths: MessagePack, CBOR, BSON, ...
 )
 
 // declared is the format the media type names.
@@ -139,8 +174,13 @@ func declared(media []byte) format {
 		return formatXML
 	case has("graphql"):
 		return formatGraphQL
+	case has("grpc-web-text"):
+		return formatProtobufText
 	case has("protobuf") || has("grpc") || has("x-proto"):
 		return formatProtobuf
+	case has("msgpack") || has("cbor") || has("bson") || has("ubjson") || has("x-amf") || has("thrift") || has("avro") ||
+		has("hessian") || has("wbxml") || has("serialized") || has("pickle") || has("fastinfoset"):
+		return formatPacked
 	case bytes.HasPrefix(media, []byte("text/")):
 		return formatText
 	case bytes.HasPrefix(media, []byte("image/")) && !has("svg"), bytes.HasPrefix(media, []byte("audio/")),
@@ -196,7 +236,9 @@ func sniffBoundary(b []byte) []byte {
 	return bytes.TrimRight(b[2:end], "\r \t")
 }
 
-// binary says that b is no text: it holds NUL bytes or many controls near its start.
+// binary says that b is no text: one of thirty bytes near its start is a control
+// character, and there are more of them than somebody would put into a text to
+// have it taken for binary.
 func binary(b []byte) bool {
 	b = b[:min(len(b), 1024)]
 	controls := 0
@@ -205,5 +247,5 @@ func binary(b []byte) bool {
 			controls++
 		}
 	}
-	return controls*32 > len(b)
+	return controls*32 > len(b) && (len(b) >= 256 || controls*8 > len(b))
 }

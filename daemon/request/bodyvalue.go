@@ -2,14 +2,16 @@ package request
 
 import (
 	"bytes"
+	"encoding/base64"
 
 	"github.com/sallyport/sallyport/daemon/request/decode"
 )
 
 // Bounds of what is taken out of binary content.
 const (
-	minRun  = 16  // printable bytes in a row that make a value
-	maxRuns = 256 // such values of one body or part
+	minRun      = 16  // printable bytes in a row that make a value
+	minRunNamed = 6   // the same in a format whose strings stand between lengths
+	maxRuns     = 256 // such values of one body or part
 )
 
 // BodyValues are the values of the body. Its Content-Type says how it is read;
@@ -66,6 +68,8 @@ func (r *Request) disagree(says, looks format, fits bool) bool {
 		return !fits && looks != formatText
 	case formatProtobuf:
 		return !fits && looks != formatBinary
+	case formatProtobufText:
+		return !fits
 	case formatBinary:
 		return looks == formatXML || looks == formatJSON || looks == formatMultipart
 	}
@@ -82,6 +86,7 @@ func (r *Request) read(f format, b []byte) bool {
 		before := len(r.body)
 		r.form = r.params(r.form[:0], b, true, Form)
 		r.paramValues(true, Form, r.form)
+		r.graphQLParams(true, r.form)
 		return len(r.body) > before // a lone word is no field, but a body
 	case formatMultipart:
 		boundary := r.Boundary()
@@ -101,8 +106,13 @@ func (r *Request) read(f format, b []byte) bool {
 		return false // the document is a value as a whole, too
 	case formatProtobuf:
 		return r.readProtobuf(b)
+	case formatProtobufText:
+		return r.readProtobufText(b)
 	case formatBinary:
 		r.runs(BodyText, nil, "", b, -1)
+		return true
+	case formatPacked:
+		r.runsOf(minRunNamed, BodyText, nil, "", b, -1)
 		return true
 	}
 	return false
@@ -146,6 +156,36 @@ func (r *Request) graphQL(body bool, b []byte) {
 	decode.GraphQL(b, r.scratch, graphSink{r})
 }
 
+// graphQLParams takes the document in a parameter apart: query=... of GET and
+// of forms, operations=... of the multipart request specification.
+func (r *Request) graphQLParams(body bool, ps []Param) {
+	for i := range ps {
+		switch p := &ps[i]; {
+		case len(p.Value) == 0:
+		case equalFold(p.Name, "query"):
+			r.graphQL(body, p.Value)
+		case equalFold(p.Name, "operations"):
+			r.operations(p.Value)
+		}
+	}
+}
+
+// operations takes the GraphQL document out of a JSON request in a form's field.
+func (r *Request) operations(b []byte) {
+	r.json.Walk(b, false, operationsSink{jsonSink{r}})
+}
+
+// operationsSink looks at documents alone: the leaves are values already.
+type operationsSink struct{ jsonSink }
+
+func (s operationsSink) JSONLeaf(pointer, raw []byte, str, escaped bool) {
+	if str && isGraphQLPointer(pointer) {
+		s.r.graphQL(true, s.unescape(raw, escaped))
+	}
+}
+func (operationsSink) JSONKey(_, _ []byte, _ bool)      {}
+func (operationsSink) JSONFlaw(decode.JSONFlaw, []byte) {}
+
 type graphSink struct{ r *Request }
 
 func (s graphSink) GraphQLLeaf(path, raw []byte, escaped bool) {
@@ -176,23 +216,66 @@ func (r *Request) readProtobuf(b []byte) bool {
 	return decode.Protobuf(b, r.scratch, protobufSink{r})
 }
 
+// readProtobufText reads gRPC frames in base64, as grpc-web-text has them: one
+// token, or several of which each has its padding.
+func (r *Request) readProtobufText(b []byte) bool {
+	room, ok := r.arena.open(len(b))
+	if !ok {
+		r.mark(MarkDerived, true, BodyText, nil)
+		return false
+	}
+	for rest := trimLines(b); len(rest) > 0; {
+		end := bytes.IndexByte(rest, '=')
+		for end >= 0 && end < len(rest) && rest[end] == '=' {
+			end++
+		}
+		if end < 0 {
+			end = len(rest)
+		}
+		n, err := base64.StdEncoding.Decode(room[len(room):cap(room)], rest[:end])
+		if err != nil {
+			return false
+		}
+		room, rest = room[:len(room)+n], rest[end:]
+	}
+	return r.readProtobuf(r.arena.keep(room))
+}
+
+func trimLines(b []byte) []byte { return bytes.Trim(b, " \t\r\n") }
+
 type protobufSink struct{ r *Request }
 
 func (s protobufSink) ProtobufLeaf(path, raw []byte, text bool) {
 	name := s.r.arena.copy(path)
-	if text {
+	if text || mostlyText(raw) {
 		s.r.add(true, Value{Kind: Protobuf, Name: name, Raw: raw, Text: raw, Parent: -1})
 		return
 	}
 	s.r.runs(Protobuf, name, "", raw, -1)
 }
 
+// mostlyText says that three of four bytes are printable ASCII: one control
+// character does not make a string binary.
+func mostlyText(b []byte) bool {
+	n := 0
+	for _, c := range b {
+		if printable[c] {
+			n++
+		}
+	}
+	return n*4 >= len(b)*3
+}
+
 // runs makes values of the runs of printable bytes in binary content. It looks
 // at the last byte that a run from here would need first, and passes over all
 // of them where that one is none: noise costs a look at every sixteenth byte.
 func (r *Request) runs(k Kind, name []byte, part string, b []byte, parent int) {
-	for i, made := 0, 0; i+minRun <= len(b); {
-		last := i + minRun - 1
+	r.runsOf(minRun, k, name, part, b, parent)
+}
+
+func (r *Request) runsOf(least int, k Kind, name []byte, part string, b []byte, parent int) {
+	for i, made := 0, 0; i+least <= len(b); {
+		last := i + least - 1
 		for last >= i && printable[b[last]] {
 			last--
 		}
@@ -201,7 +284,7 @@ func (r *Request) runs(k Kind, name []byte, part string, b []byte, parent int) {
 			continue
 		}
 		start := i
-		for i += minRun; i < len(b) && printable[b[i]]; i++ {
+		for i += least; i < len(b) && printable[b[i]]; i++ {
 		}
 		if made++; made > maxRuns {
 			r.mark(MarkValues, true, k, name)
@@ -218,38 +301,3 @@ var printable = func() (t [256]bool) {
 	t['\n'], t['\r'], t['\t'] = true, true, true
 	return
 }()
-
-type xmlSink struct{ r *Request }
-
-func (s xmlSink) add(path, raw, text []byte, part string) {
-	s.r.add(true, Value{Kind: XML, Name: s.r.arena.copy(path), Part: part, Raw: raw, Text: text, Parent: -1})
-}
-
-func (s xmlSink) XMLText(path, raw []byte, cdata bool) {
-	text := raw
-	if !cdata {
-		text = s.references(raw)
-	}
-	s.add(path, raw, text, "")
-}
-
-func (s xmlSink) references(raw []byte) []byte {
-	if bytes.IndexByte(raw, '&') < 0 {
-		return raw
-	}
-	room, ok := s.r.arena.open(len(raw))
-	if !ok {
-		s.r.mark(MarkDerived, true, XML, nil)
-		return raw
-	}
-	out, _ := decode.HTML(room, raw)
-	return s.r.arena.keep(out)
-}
-
-func (s xmlSink) XMLAttr(path, raw []byte)  { s.add(path, raw, s.references(raw), "") }
-func (s xmlSink) XMLOther(path, raw []byte) { s.add(path, raw, raw, "markup") }
-
-var xmlMarks = [...]Mark{decode.XMLSyntax: MarkXMLSyntax, decode.XMLDepth: MarkXMLDeep,
-	decode.XMLDoctype: MarkXMLDoctype, decode.XMLEntity: MarkXMLEntity, decode.XMLExternal: MarkXMLExternal}
-
-func (s xmlSink) XMLFlaw(f decode.XMLFlaw) { s.r.mark(xmlMarks[f], true, XML, nil) }

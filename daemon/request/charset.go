@@ -4,27 +4,99 @@ import (
 	"bytes"
 	"unicode/utf8"
 
-	"golang.org/x/text/encoding/charmap"
-
 	"github.com/sallyport/sallyport/daemon/request/decode"
 )
 
-// asciiCharsets are the beginnings of the names of charsets whose ASCII is
-// ASCII, so that a body in one of them can be read as it is.
-var asciiCharsets = []string{"utf-8", "utf8", "us-ascii", "ascii", "iso-8859", "iso8859", "latin", "windows-", "cp125", "gb", "big5",
-	"euc-", "shift_jis", "shift-jis", "sjis", "koi8", "iso-2022", "tis-620", "macintosh", "x-user-defined", "unicode-1-1-utf-8", "binary"}
-
-// toUTF8 gives a body in UTF-16 or UTF-32 as UTF-8, by its byte order mark, its
-// charset, or the NUL bytes that ASCII characters have there (RFC 4627 section
-// 3), and one in UTF-7 or EBCDIC by its charset: with those, Java and .NET read
-// an attack where ASCII is noise. Others, all supersets of ASCII but for those
-// that are marked, come back as they are.
+// toUTF8 gives a body as UTF-8. UTF-16 and UTF-32 are known by their byte order
+// mark, their name, or the NUL bytes that ASCII characters have there (RFC 4627
+// section 3); every other charset by its name, in the Content-Type or in an XML
+// declaration. With those that are no superset of ASCII, Java and .NET read an
+// attack where ASCII is noise, so they are marked. A superset of single bytes
+// comes back as it is.
+//
+// A form and a multipart body are written in ASCII whatever their charset is:
+// their values are in it, once percent-encoding is undone. They get a reading
+// by the charset, Part "charset", when they are made.
 func (r *Request) toUTF8(b []byte) []byte {
-	width, big := wideCharset(r.Charset(), b)
-	if width == 0 {
-		return r.narrow(b)
+	if width, big := wideShape(b, len(r.Charset()) > 0); width > 0 {
+		r.mark(MarkCharset, true, BodyText, nil)
+		return r.wide(b, width, big)
 	}
-	r.mark(MarkCharset, true, BodyText, nil)
+	name, from := r.Charset(), HeaderKind
+	if len(name) == 0 {
+		name, from = declaredInside(b), XML
+	}
+	if len(name) == 0 {
+		return b
+	}
+	c := charsetNamed(name)
+	r.markCharset(c, from, []byte("content-type"))
+	if c.reading == readASCII {
+		return b
+	}
+	if read := declared(r.MediaType()); read == formatForm || read == formatMultipart {
+		if width, big := wideShape(b, false); width > 0 {
+			return r.wide(b, width, big)
+		}
+		r.coded = c
+		return b
+	}
+	return r.decoding(c, b)
+}
+
+// markCharset marks a charset that hides ASCII, or that nobody knows.
+func (r *Request) markCharset(c charset, k Kind, name []byte) {
+	if k == XML {
+		name = nil
+	}
+	switch {
+	case c.unknown:
+		r.mark(MarkCharsetUnknown, true, k, name)
+	case c.hides:
+		r.mark(MarkCharset, true, k, name)
+	}
+}
+
+// decoding reads b by a charset.
+func (r *Request) decoding(c charset, b []byte) []byte {
+	switch c.reading {
+	case readUTF7:
+		room, ok := r.arena.open(len(b)*3/2 + 4)
+		if !ok {
+			break
+		}
+		return r.arena.keep(decode.UTF7(room, b))
+	case readWide:
+		big := c.big
+		if !c.order { // neither the name nor a mark tells: ASCII's NUL bytes do
+			big = len(b) < c.width || b[c.width-1] != 0
+		}
+		return r.wide(b, c.width, big)
+	case readPage:
+		room, ok := r.arena.open(2 * len(b))
+		if !ok {
+			break
+		}
+		for _, x := range b {
+			room = utf8.AppendRune(room, c.page.DecodeByte(x))
+		}
+		return r.arena.keep(room)
+	case readMulti:
+		room, ok := r.arena.open(3*len(b) + 16)
+		if !ok {
+			break
+		}
+		n, _, _ := c.multi.NewDecoder().Transform(room[:cap(room)], b, true)
+		return r.arena.keep(room[:n])
+	default:
+		return b
+	}
+	r.mark(MarkDerived, true, BodyText, nil)
+	return b
+}
+
+// wide reads UTF-16 or UTF-32.
+func (r *Request) wide(b []byte, width int, big bool) []byte {
 	room, ok := r.arena.open(len(b)*3/2 + 4)
 	if !ok {
 		r.mark(MarkDerived, true, BodyText, nil)
@@ -57,9 +129,10 @@ func (r *Request) toUTF8(b []byte) []byte {
 	return r.arena.keep(room)
 }
 
-// wideCharset tells how many bytes a character has and their order; 0 bytes
-// for a charset whose ASCII is ASCII.
-func wideCharset(charset, b []byte) (width int, big bool) {
+// wideShape tells by a body's first bytes how many a character has and their
+// order; 0 for a body that does not look like UTF-16 or UTF-32. named says that
+// the Content-Type names a charset, so that only a byte order mark counts.
+func wideShape(b []byte, named bool) (width int, big bool) {
 	switch {
 	case bytes.HasPrefix(b, []byte{0, 0, 0xfe, 0xff}):
 		return 4, true
@@ -70,13 +143,7 @@ func wideCharset(charset, b []byte) (width int, big bool) {
 	case bytes.HasPrefix(b, []byte{0xff, 0xfe}):
 		return 2, false
 	}
-	if bytes.HasPrefix(charset, []byte("utf-16")) || bytes.HasPrefix(charset, []byte("ucs-2")) {
-		return 2, !bytes.HasSuffix(charset, []byte("le")) && !(len(b) > 1 && b[1] == 0)
-	}
-	if bytes.HasPrefix(charset, []byte("utf-32")) {
-		return 4, !bytes.HasSuffix(charset, []byte("le")) && !(len(b) > 3 && b[3] == 0)
-	}
-	if len(b) < 4 || len(charset) > 0 {
+	if len(b) < 4 || named {
 		return 0, false
 	}
 	// Without a declaration: a JSON document's first characters are ASCII.
@@ -93,66 +160,40 @@ func wideCharset(charset, b []byte) (width int, big bool) {
 	return 0, false
 }
 
-// narrow reads a charset of single bytes that is no superset of ASCII.
-func (r *Request) narrow(b []byte) []byte {
-	name := r.Charset()
-	if len(name) == 0 {
-		return b
+// declaredInside is the charset that an XML declaration names (XML 1.0 section
+// 4.3.3 and appendix F), EBCDIC by its first bytes.
+func declaredInside(b []byte) []byte {
+	b = b[:min(len(b), 128)]
+	if bytes.HasPrefix(b, []byte{0x4c, 0x6f, 0xa7, 0x94}) {
+		return []byte("ibm037")
 	}
-	for _, known := range asciiCharsets {
-		if bytes.HasPrefix(name, []byte(known)) {
-			return b
-		}
+	if !bytes.HasPrefix(bytes.TrimLeft(b, "\xef\xbb\xbf \t\r\n"), []byte("<?xml")) {
+		return nil
 	}
-	var page *charmap.Charmap
-	switch string(name) {
-	case "utf-7", "utf7", "unicode-1-1-utf-7", "x-unicode-2-0-utf-7":
-	case "ibm037", "cp037", "ibm-037", "ebcdic-cp-us", "ebcdic-cp-ca", "ebcdic-cp-nl", "ebcdic-cp-wt", "csibm037":
-		page = charmap.CodePage037
-	case "ibm1047", "cp1047", "ibm-1047":
-		page = charmap.CodePage1047
-	case "ibm01140", "cp01140", "cp1140", "ibm-1140":
-		page = charmap.CodePage1140
-	default:
-		r.mark(MarkCharsetUnknown, true, HeaderKind, []byte("content-type"))
-		return b
+	end := bytes.Index(b, []byte("?>"))
+	at := bytes.Index(b, []byte("encoding"))
+	if end < 0 || at < 0 || at > end {
+		return nil
 	}
-	r.mark(MarkCharset, true, HeaderKind, []byte("content-type"))
-	if page == nil {
-		room, ok := r.arena.open(len(b)*3/2 + 4)
-		if !ok {
-			r.mark(MarkDerived, true, BodyText, nil)
-			return b
-		}
-		return r.arena.keep(decode.UTF7(room, b))
+	b = bytes.TrimLeft(b[at+len("encoding"):end], " \t\r\n=")
+	if len(b) < 2 || b[0] != '"' && b[0] != '\'' {
+		return nil
 	}
-	if read := declared(r.MediaType()); read == formatForm || read == formatMultipart {
-		// The structure is ASCII there; the values are read when they are made.
-		r.page = page
-		return b
+	if end = bytes.IndexByte(b[1:], b[0]); end < 0 {
+		return nil
 	}
-	return r.paged(page, b)
+	return b[1 : 1+end]
 }
 
-// paged reads b by a code page.
-func (r *Request) paged(page *charmap.Charmap, b []byte) []byte {
-	room, ok := r.arena.open(2 * len(b))
-	if !ok {
-		r.mark(MarkDerived, true, BodyText, nil)
-		return b
-	}
-	for _, c := range b {
-		room = utf8.AppendRune(room, page.DecodeByte(c))
-	}
-	return r.arena.keep(room)
-}
-
-// addPaged adds a form's value as its charset's code page reads it.
-func (r *Request) addPaged(v Value, at int) {
-	if r.page == nil || at < 0 {
+// addCoded adds a value of a form as the body's charset reads it.
+func (r *Request) addCoded(c charset, v Value, at int) {
+	if c.reading == readASCII || at < 0 {
 		return
 	}
 	v.Part, v.Parent, v.depth = "charset", at, 1
-	v.Text = r.paged(r.page, v.Text)
-	r.add(true, v)
+	text := r.decoding(c, v.Text)
+	if !bytes.Equal(text, v.Text) {
+		v.Text = text
+		r.add(true, v)
+	}
 }

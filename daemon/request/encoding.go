@@ -42,39 +42,57 @@ func (r *Request) DecodedBody() []byte {
 	if r.Body.Cut {
 		r.mark(MarkCut, true, BodyText, nil)
 	}
-	coding := r.Header("content-encoding")
-	if len(coding) == 0 {
-		return r.decoded
-	}
-	if r.CountHeader("content-encoding") > 1 {
-		r.mark(MarkEncodingStacked, true, HeaderKind, []byte("content-encoding"))
-	}
-	// The last coding was applied last, so it is undone first.
-	for n := 0; len(coding) > 0; n++ {
-		var one []byte
-		if i := bytes.LastIndexByte(coding, ','); i >= 0 {
-			one, coding = trim(coding[i+1:]), coding[:i]
-			r.mark(MarkEncodingStacked, true, HeaderKind, []byte("content-encoding"))
-		} else {
-			one, coding = trim(coding), nil
+	// The last coding was applied last, so it is undone first. Several headers
+	// count as one list (RFC 9110 section 5.3).
+	n, codings := 0, 0
+	for i := len(r.Headers) - 1; i >= 0; i-- {
+		if !equalFold(r.Headers[i].Name, "content-encoding") {
+			continue
 		}
-		if n == maxEncodings {
-			r.mark(MarkEncodingUnknown, true, HeaderKind, []byte("content-encoding"))
-			break
-		}
-		if !r.undo(one) {
-			break
+		for list := r.Headers[i].Value; len(list) > 0; {
+			one := list
+			if at := bytes.LastIndexByte(list, ','); at >= 0 {
+				one, list = list[at+1:], list[:at]
+			} else {
+				list = nil
+			}
+			if one = trim(one); len(one) == 0 || equalFold(one, "identity") {
+				continue
+			}
+			if codings++; codings > 1 {
+				r.mark(MarkEncodingStacked, true, HeaderKind, []byte("content-encoding"))
+			}
+			if n < 0 || noCoding(one) {
+				continue
+			}
+			if n++; n > maxEncodings {
+				r.mark(MarkEncodingUnknown, true, HeaderKind, []byte("content-encoding"))
+				n = -1
+			} else if !r.undo(one) {
+				n = -1
+			}
 		}
 	}
 	return r.decoded
+}
+
+// noCoding says that a name in Content-Encoding is no coding but what clients
+// put there by mistake or by agreement: a charset, a transfer encoding, the
+// names of AWS. The body is as it was sent.
+func noCoding(name []byte) bool {
+	for _, known := range [...]string{"utf-8", "utf8", "ascii", "us-ascii", "iso-8859-1", "none", "null", "binary", "7bit", "8bit",
+		"amz-1.0", "aws-chunked", "application/json", "text", "json"} {
+		if equalFold(name, known) {
+			return true
+		}
+	}
+	return false
 }
 
 // undo replaces the body by what coding hides; false ends the chain.
 func (r *Request) undo(coding []byte) bool {
 	var open func(*bytes.Reader) (io.Reader, func(), error)
 	switch {
-	case len(coding) == 0 || equalFold(coding, "identity"):
-		return true
 	case equalFold(coding, "gzip") || equalFold(coding, "x-gzip"):
 		open = openGzip
 	case equalFold(coding, "deflate"):

@@ -1,6 +1,9 @@
 package request
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/base64"
+)
 
 // HeadValues are the values of the request line and the headers: the path as a
 // whole and by segments, the query, the cookies, the headers, and what is found
@@ -11,11 +14,7 @@ func (r *Request) HeadValues() []Value {
 	}
 	r.pathValues()
 	r.paramValues(false, Query, r.Query())
-	for i := range r.Query() {
-		if q := &r.query[i]; equalFold(q.Name, "query") && len(q.Value) > 0 {
-			r.graphQL(false, q.Value)
-		}
-	}
+	r.graphQLParams(false, r.query)
 	r.paramValues(false, Cookie, r.Cookies())
 	for i := range r.Headers {
 		h := &r.Headers[i]
@@ -24,10 +23,37 @@ func (r *Request) HeadValues() []Value {
 		}
 		name := r.lowered(h.Name)
 		r.addName(false, HeaderKind, name, h.Name, h.Name)
-		r.add(false, Value{Kind: HeaderKind, Name: name, Raw: h.Value, Text: h.Value, Parent: -1})
+		at := r.add(false, Value{Kind: HeaderKind, Name: name, Raw: h.Value, Text: h.Value, Parent: -1})
+		if at >= 0 && len(h.Value) > len(basic) && equalFold(h.Value[:len(basic)], basic) {
+			r.credentials(at, h.Value[len(basic):])
+		}
 	}
 	r.expand(false, 0)
 	return r.head
+}
+
+// basic begins the value of an Authorization header (RFC 7617).
+const basic = "basic "
+
+// credentials adds the user and the password of a header.
+func (r *Request) credentials(at int, token []byte) {
+	room, ok := r.arena.open(len(token))
+	if !ok {
+		r.mark(MarkDerived, false, HeaderKind, r.head[at].Name)
+		return
+	}
+	n, _ := base64.RawStdEncoding.Decode(room[:cap(room)], bytes.TrimRight(trim(token), "="))
+	user, password, both := bytes.Cut(r.arena.keep(room[:n]), []byte(":"))
+	v := r.head[at]
+	v.Parent, v.depth = at, 1
+	if len(user) > 0 {
+		v.Part, v.Text = "user", user
+		r.add(false, v)
+	}
+	if both && len(password) > 0 {
+		v.Part, v.Text = "password", password
+		r.add(false, v)
+	}
 }
 
 // pathValues are the whole path, decoded but with its dot segments, and each
@@ -74,8 +100,11 @@ func (r *Request) paramValues(body bool, k Kind, ps []Param) {
 		if len(p.RawValue) > 0 {
 			v := Value{Kind: k, Name: p.Name, Raw: p.RawValue, Text: p.Value, Parent: -1}
 			if at := r.add(body, v); body {
-				r.addPaged(v, at)
+				r.addCoded(r.coded, v, at)
 			}
+		}
+		if p.Quoted != nil {
+			r.add(body, Value{Kind: k, Name: p.Name, Part: "quoted", Raw: p.RawValue, Text: p.Quoted, Parent: -1})
 		}
 	}
 	if len(ps) > maxJoin {

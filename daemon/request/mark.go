@@ -23,14 +23,15 @@ const (
 	MarkPercent         // a percent sign that begins no escape
 	MarkDuplicateParam  // a parameter twice, without []
 	MarkDuplicateCookie // a cookie twice
-	MarkCookieSyntax    // a cookie that is no name=value pair
+	MarkCookieSyntax    // a cookie that is no name=value pair, or quotes that reach past its end
+	MarkCookieLegacy    // $Version, which makes some servers read all cookies by RFC 2109
 	MarkEncodingUnknown // a Content-Encoding that nobody knows
 	MarkEncodingBroken  // a body that is not what its Content-Encoding says
 	MarkEncodingStacked // more than one Content-Encoding
 	MarkEncodingTail    // bytes after the end of a compressed body
 	MarkCharset         // a body in a charset that is no superset of ASCII, read as such
 	MarkCharsetUnknown  // a charset that nobody knows
-	MarkMediaTwice      // two different Content-Types
+	MarkMediaTwice      // two different Content-Types, or two charsets in one
 	MarkMediaSyntax     // a Content-Type that is no media type
 	MarkMismatch        // a body that is something else than its Content-Type says
 	MarkBoundaryTwice   // two boundaries in one Content-Type
@@ -56,6 +57,7 @@ const (
 	MarkPartUnquoted    // a name without quotes
 	MarkPartExtended    // filename*
 	MarkPartTransfer    // a Content-Transfer-Encoding
+	MarkPartSplit       // a file name spread over several parameters
 	MarkXMLSyntax       // XML that is not well-formed
 	MarkXMLDoctype      // a document type declaration
 	MarkXMLEntity       // an entity declaration
@@ -123,6 +125,7 @@ var markNames = [numMarks]string{
 	MarkDuplicateParam:  "duplicate_param",
 	MarkDuplicateCookie: "duplicate_cookie",
 	MarkCookieSyntax:    "cookie_syntax",
+	MarkCookieLegacy:    "cookie_legacy",
 	MarkEncodingUnknown: "encoding_unknown",
 	MarkEncodingBroken:  "encoding_broken",
 	MarkEncodingStacked: "encoding_stacked",
@@ -155,6 +158,7 @@ var markNames = [numMarks]string{
 	MarkPartUnquoted:    "part_unquoted",
 	MarkPartExtended:    "part_extended",
 	MarkPartTransfer:    "part_transfer",
+	MarkPartSplit:       "part_split",
 	MarkXMLSyntax:       "xml_syntax",
 	MarkXMLDoctype:      "xml_doctype",
 	MarkXMLEntity:       "xml_entity",

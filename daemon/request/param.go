@@ -27,6 +27,10 @@ type Param struct {
 	Rest bool
 	// Again says that an earlier parameter has the same name.
 	Again bool
+	// Quoted is what stands between a cookie's quotes for parsers of RFC 2109
+	// (Tomcat's, Jetty's, Python's): up to the closing quote, past semicolons,
+	// with its escapes undone. It is nil where Value holds that already.
+	Quoted []byte
 }
 
 // Query are the query's parameters in order.
@@ -156,9 +160,42 @@ func (r *Request) splitCookies(dst []Param, b []byte) []Param {
 		}
 		p.Name = p.RawName
 		p.Value, _ = r.unescape(p.RawValue, false)
+		if len(p.RawValue) > 1 && p.RawValue[0] == '"' {
+			r.quotedCookie(&p, rest)
+		}
+		if bytes.EqualFold(p.Name, []byte("$version")) {
+			r.mark(MarkCookieLegacy, false, Cookie, p.Name)
+		}
 		dst = append(dst, p)
 	}
 	return dst
+}
+
+// quotedCookie reads a quoted cookie whose header goes on with rest.
+func (r *Request) quotedCookie(p *Param, rest []byte) {
+	b := p.RawValue
+	if len(rest) > 0 {
+		b = spanning(b, rest)
+	}
+	end, escaped := 1, false
+	for ; end < len(b) && b[end] != '"'; end++ {
+		if b[end] == '\\' {
+			escaped = true
+			end++
+		}
+	}
+	if end >= len(b) || end < len(p.RawValue) && !escaped {
+		return
+	}
+	if end >= len(p.RawValue) {
+		r.mark(MarkCookieSyntax, false, Cookie, p.Name)
+	}
+	room, ok := r.arena.open(end)
+	if !ok {
+		r.mark(MarkDerived, false, Cookie, p.Name)
+		return
+	}
+	p.Quoted = r.arena.keep(decode.QuotedPairs(room, b[1:end]))
 }
 
 // lengthen makes a cookie's value reach to the end of piece, which stands

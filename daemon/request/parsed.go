@@ -3,8 +3,6 @@ package request
 import (
 	"sync"
 
-	"golang.org/x/text/encoding/charmap"
-
 	"github.com/sallyport/sallyport/daemon/request/decode"
 )
 
@@ -36,8 +34,11 @@ type parsed struct {
 	scratch []byte
 	into    place // where the running walk puts its values
 
-	page      *charmap.Charmap // of a form whose values are not in ASCII
-	graphBody bool             // the GraphQL document being read stands in the body
+	coded     charset  // of a form's values, where it is no superset of ASCII
+	partIn    []byte   // the name of the part that the multipart body being read stands in
+	partDepth uint8    // how many parts it stands in
+	declared  []entity // of the XML document being read
+	graphBody bool     // the GraphQL document being read stands in the body
 }
 
 // stage says what was computed.

@@ -3,6 +3,7 @@ package request
 import (
 	"bytes"
 	"encoding/base64"
+	"mime"
 
 	"github.com/sallyport/sallyport/daemon/request/decode"
 )
@@ -12,13 +13,17 @@ var partMarks = [...]Mark{
 	decode.PartEpilogue: MarkPartEpilogue, decode.PartBareLF: MarkPartBareLF, decode.PartFolded: MarkPartFolded,
 	decode.PartEscaped: MarkPartEscaped, decode.PartTwice: MarkPartTwice, decode.PartNoName: MarkPartNoName,
 	decode.PartHead: MarkPartHead, decode.PartUnquoted: MarkPartUnquoted, decode.PartExtended: MarkPartExtended,
-	decode.PartTransfer: MarkPartTransfer, decode.PartMany: MarkParts,
+	decode.PartTransfer: MarkPartTransfer, decode.PartMany: MarkParts, decode.PartSplit: MarkPartSplit,
 }
 
 // partSink makes values of what stands in multipart parts: the name, the file
 // name and type, and the content, which is taken apart further where its type,
 // or its look, is JSON, XML, a form or GraphQL.
 type partSink struct{ r *Request }
+
+// maxPartDepth bounds multipart bodies inside parts (RFC 2388 put several files
+// of one field into one). A deeper one is a value as a whole.
+const maxPartDepth = 2
 
 func (s partSink) PartFlaw(f decode.PartFlaw) {
 	if f == decode.PartNoEnd && s.r.Body.Cut {
@@ -31,16 +36,22 @@ func (s partSink) Part(p decode.Part) {
 	r := s.r
 	name := s.quoted(p.Name)
 	r.addName(true, Multipart, name, p.Name, name)
+	if len(name) == 0 {
+		name = r.partIn
+	}
 	if len(p.Filename) > 0 {
-		r.add(true, Value{Kind: Multipart, Name: name, Part: "filename", Raw: p.Filename, Text: s.quoted(p.Filename), Parent: -1})
+		r.add(true, Value{Kind: Multipart, Name: name, Part: "filename", Raw: p.Filename, Text: s.words(s.quoted(p.Filename)), Parent: -1})
 	}
 	if len(p.FilenameExt) > 0 {
 		r.add(true, Value{Kind: Multipart, Name: name, Part: "filename", Raw: p.FilenameExt, Text: s.extended(p.FilenameExt), Parent: -1})
 	}
+	if text := s.continued(p.Disposition); len(text) > 0 {
+		r.add(true, Value{Kind: Multipart, Name: name, Part: "filename", Raw: p.Disposition, Text: text, Parent: -1})
+	}
 	if len(p.Type) > 0 {
 		r.add(true, Value{Kind: Multipart, Name: name, Part: "type", Raw: p.Type, Text: p.Type, Parent: -1})
 	}
-	if odd(p.Head) {
+	if odd(p.Head) || p.Unknown {
 		r.add(true, Value{Kind: Multipart, Name: name, Part: "head", Raw: p.Head, Text: p.Head, Parent: -1})
 	}
 	s.content(&p, name)
@@ -74,7 +85,8 @@ func (s partSink) content(p *decode.Part, name []byte) {
 		part = "content"
 	}
 	text := s.transfer(p.Encoding, b)
-	if binary(text) {
+	coded := s.charset(p, name, text)
+	if p.HasFilename && binary(text) && coded.reading == readASCII {
 		r.runs(Multipart, name, part, text, -1)
 		return
 	}
@@ -83,9 +95,20 @@ func (s partSink) content(p *decode.Part, name []byte) {
 	if at < 0 {
 		return
 	}
-	r.addPaged(v, at)
-	says := declared(r.lowered(p.Type[:mediaEnd(p.Type)]))
+	r.addCoded(coded, v, at)
+	media := r.lowered(p.Type[:mediaEnd(p.Type)])
+	says := declared(media)
+	if says == formatMultipart && r.partDepth < maxPartDepth {
+		outer := r.partIn
+		r.partIn, r.partDepth = name, r.partDepth+1
+		decode.Multipart(text, mediaParam(p.Type, "boundary"), false, s)
+		r.partIn, r.partDepth = outer, r.partDepth-1
+		return
+	}
 	looks := sniff(text)
+	if looks == formatJSON && bytes.Equal(name, []byte("operations")) {
+		r.operations(text) // the GraphQL multipart request specification
+	}
 	switch {
 	case says == formatXML || p.HasFilename && (bytes.HasPrefix(text, []byte("<?xml")) || bytes.HasPrefix(text, []byte("<svg"))):
 		r.xml.Walk(text, partXML{r, at})
@@ -93,8 +116,28 @@ func (s partSink) content(p *decode.Part, name []byte) {
 		r.params(nil, text, true, Form)
 		r.expandURL(true, at, &v, text)
 	case says == formatJSON && looks != formatJSON || len(text) > 4 && says == formatLines:
-		r.expandJSON(true, at, &v)
+		r.expandJSON(true, at, &v, "json")
 	}
+}
+
+// charset is how a part's text is read: by its own charset, the form's field
+// _charset_ (HTML standard section 4.10.18.5), or the body's.
+func (s partSink) charset(p *decode.Part, name, text []byte) charset {
+	r := s.r
+	if bytes.Equal(name, []byte("_charset_")) {
+		if c := charsetNamed(text); c.hides {
+			r.markCharset(c, Multipart, name)
+			r.coded = c
+		}
+		return charset{}
+	}
+	own := mediaParam(p.Type, "charset")
+	if len(own) == 0 {
+		return r.coded
+	}
+	c := charsetNamed(own)
+	r.markCharset(c, Multipart, name)
+	return c
 }
 
 func mediaEnd(t []byte) int {
@@ -169,14 +212,59 @@ func (s partSink) quoted(b []byte) []byte {
 	return b
 }
 
-// extended undoes RFC 5987: charset'language'percent-encoded.
-func (s partSink) extended(b []byte) []byte {
+// words undoes the encoded words of RFC 2047 in a file name (=?utf-8?q?a=2Ephp?=):
+// Python's email package and Java's mail library do.
+func (s partSink) words(b []byte) []byte {
+	if !bytes.Contains(b, []byte("=?")) {
+		return b
+	}
+	var d mime.WordDecoder
+	text, err := d.DecodeHeader(string(b))
+	if err != nil || text == string(b) {
+		return b
+	}
+	return s.r.arena.copy([]byte(text))
+}
+
+// continued joins a file name that RFC 2231 section 3 spreads over parameters,
+// filename*0="a"; filename*1*=%2Ephp. Percent-encoding is left to the layers: not
+// everybody undoes it.
+func (s partSink) continued(disposition []byte) []byte {
+	at := bytes.IndexByte(disposition, ';')
+	if at < 0 {
+		return nil
+	}
+	room, ok := s.r.arena.open(len(disposition))
+	if !ok {
+		return nil
+	}
+	for params := disposition[at:]; len(params) > 0; {
+		var name, value []byte
+		name, value, params = nextParam(params)
+		if len(name) < 10 || !equalFold(name[:9], "filename*") || name[9] < '0' || name[9] > '9' {
+			continue
+		}
+		if name[9] == '0' && len(name) == 11 && name[10] == '*' {
+			value = afterLanguage(value)
+		}
+		room = append(room, value...)
+	}
+	return s.r.arena.keep(room)
+}
+
+// afterLanguage is what follows charset'language'.
+func afterLanguage(b []byte) []byte {
 	if i := bytes.IndexByte(b, '\''); i >= 0 {
 		if j := bytes.IndexByte(b[i+1:], '\''); j >= 0 {
-			b = b[i+j+2:]
+			return b[i+j+2:]
 		}
 	}
-	text, _ := s.r.unescape(b, false)
+	return b
+}
+
+// extended undoes RFC 5987: charset'language'percent-encoded.
+func (s partSink) extended(b []byte) []byte {
+	text, _ := s.r.unescape(afterLanguage(b), false)
 	return text
 }
 

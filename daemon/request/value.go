@@ -50,7 +50,7 @@ func (v *Value) AppendWhere(dst []byte) []byte {
 	}
 	if v.Part != "" {
 		sep := byte('?')
-		if v.Kind == Multipart && v.Part != "url" && v.Part != "json" {
+		if v.Kind == Multipart && v.Part != "url" && v.Part != "json" && v.Part != "base64" && v.Part != "charset" {
 			sep = '.'
 		}
 		dst = append(append(dst, sep), v.Part...)
@@ -147,7 +147,8 @@ var wordByte = func() (t [256]bool) {
 }()
 
 // expand takes apart the values from index from on: JSON in strings, and the
-// parameters of URLs, again and again down to MaxNesting.
+// parameters of URLs, also behind a value's own encodings, again and again down
+// to MaxNesting.
 func (r *Request) expand(body bool, from int) {
 	for i := from; i < len(*r.values(body)); i++ {
 		v := (*r.values(body))[i]
@@ -155,24 +156,77 @@ func (r *Request) expand(body bool, from int) {
 		if len(text) < 4 || v.Part == "name" {
 			continue
 		}
-		isJSON := v.Kind != BodyText && looksJSON(text) // a body was sniffed already
-		query := -1
-		if !isJSON {
-			query = urlQuery(text)
-		}
-		if !isJSON && query < 0 {
+		if v.Kind == BodyText { // a body was sniffed already
+			if query := urlQuery(text); query >= 0 {
+				r.expandURL(body, i, &v, text[query:])
+			}
 			continue
 		}
-		if v.depth >= MaxNesting {
-			r.mark(MarkNesting, body, v.Kind, v.Name)
-			continue
-		}
-		if isJSON {
-			r.expandJSON(body, i, &v)
-		} else {
-			r.expandURL(body, i, &v, text[query:])
+		if !r.expandText(body, i, &v, "json") && v.Part != "raw" {
+			r.expandLayers(body, i, &v)
 		}
 	}
+}
+
+// expandText takes v.Text apart as JSON, whose leaves get the part, or as a
+// URL; it says whether it was one.
+func (r *Request) expandText(body bool, i int, v *Value, part string) bool {
+	isJSON, query := looksJSON(v.Text), -1
+	if !isJSON {
+		query = urlQuery(v.Text)
+	}
+	switch {
+	case !isJSON && query < 0:
+		return false
+	case v.depth >= MaxNesting:
+		r.mark(MarkNesting, body, v.Kind, v.Name)
+	case isJSON:
+		r.expandJSON(body, i, v, part)
+	default:
+		r.expandURL(body, i, v, v.Text[query:])
+	}
+	return true
+}
+
+// expandLayers takes apart what a value's decodings uncover: JSON that is
+// percent-encoded twice, JSON or a URL in base64. Of a chain of decodings the
+// first that is one counts: its leaves have layers of their own.
+func (r *Request) expandLayers(body bool, i int, v *Value) {
+	if !mayHold(v.Text) {
+		return
+	}
+	found, part := false, "json"
+	layers := r.Layers(v)
+	for k := range layers {
+		if layers[k].By == "base64" {
+			found, part = false, "base64"
+		}
+		if !found {
+			inner := *v
+			inner.Text = layers[k].Text
+			found = len(inner.Text) >= 4 && r.expandText(body, i, &inner, part)
+		}
+	}
+}
+
+// mayHold says that a text could hold JSON or a URL behind an encoding: it has
+// an escape, or a token begins as {", [{, [" or http do in base64.
+func mayHold(text []byte) bool {
+	if percentChanged(text) {
+		return true
+	}
+	if len(text) < decode.MinBase64 {
+		return false
+	}
+	at := bytes.LastIndexByte(text[:decode.MinBase64], ' ') + 1 // behind "Bearer"
+	if at+3 > len(text) {
+		return false
+	}
+	switch string(text[at : at+3]) {
+	case "eyJ", "W3s", "WyJ", "aHR":
+		return true
+	}
+	return false
 }
 
 // looksJSON says that a text could be an array or object that holds anything.
@@ -191,10 +245,10 @@ func looksJSON(b []byte) bool {
 	return false
 }
 
-func (r *Request) expandJSON(body bool, i int, v *Value) {
+func (r *Request) expandJSON(body bool, i int, v *Value, part string) {
 	before, ids := len(*r.values(body)), r.ids
 	saved := r.into
-	r.into = place{body: body, kind: v.Kind, part: "json", name: v.Name, parent: i, depth: v.depth + 1}
+	r.into = place{body: body, kind: v.Kind, part: part, name: v.Name, parent: i, depth: v.depth + 1}
 	ok := r.json.Walk(v.Text, false, jsonSink{r})
 	r.into = saved
 	if !ok && !mostlyJSON(v.Text) {

@@ -43,6 +43,7 @@ const (
 	methodToken
 	methodUnusual
 	methodOverride
+	methodParameter
 	bodyUnexpected
 	hostMissing
 	hostTwice
@@ -61,9 +62,11 @@ const (
 	rangeMany
 	expectOdd
 	paramTwice
+	paramBoth
 	paramMany
 	cookieTwice
 	cookieSyntax
+	cookieLegacy
 	cookieHeaders
 	encodingUnknown
 	encodingBroken
@@ -89,6 +92,7 @@ const (
 	partNoName
 	partHead
 	partTransfer
+	partSplit
 	partMany
 	jsonSyntax
 	jsonDuplicate
@@ -139,6 +143,7 @@ var kinds = [numIDs]kind{
 	methodToken:     {"method_syntax", check.High, "the method is no token", "RFC 9110 section 9.1; servers that read on past it are steered by what follows."},
 	methodUnusual:   {"method_unusual", check.Low, "a method that APIs do not serve", "TRACE echoes secrets, CONNECT opens tunnels, DEBUG and TRACK are IIS's own; lower case is another method to some servers and the same to others."},
 	methodOverride:  {"method_override", check.Low, "a header asks for another method", "Rules by method see the one, the application serves the other. Some API clients use it on purpose."},
+	methodParameter: {"method_parameter", check.Info, "a parameter asks for another method", "Rails, Laravel and others serve the method that _method names, rules by method see the other. Their own forms send it."},
 	bodyUnexpected:  {"body_unexpected", check.Info, "a body with a method that seldom has one", "Servers that do not read it take it for the next request. Search APIs use it on purpose."},
 	hostMissing:     {"host_missing", check.Info, "no Host header", "RFC 9112 section 3.2 demands one from HTTP/1.1 on. Scripts and health checks omit it."},
 	hostTwice:       {"host_twice", check.Medium, "more than one Host header", "Proxy and backend may choose different ones, so caches and routes are poisoned."},
@@ -158,10 +163,12 @@ var kinds = [numIDs]kind{
 	expectOdd:       {"expect_unknown", check.Low, "an Expect other than 100-continue", "RFC 9110 section 10.1.1 knows no other; some servers reflect it."},
 
 	paramTwice:    {"parameter_twice", check.Info, "a parameter comes twice", "PHP takes the last, Java the first, ASP joins them: an attack in two halves. Lists in queries look like that."},
+	paramBoth:     {"parameter_in_query_and_form", check.Info, "a parameter stands in the query and in the form", "PHP and others let one hide the other, servlets list both: an attack in two halves. Forms that post to their own address look like that."},
 	paramMany:     {"parameters_many", check.Medium, "more parameters than are told apart", "Frameworks stop at a bound of their own (PHP at 1000). The rest was inspected as one value."},
 	cookieTwice:   {"cookie_twice", check.Info, "a cookie comes twice", "The first counts for some, the last for others. Cookies of a domain and its parent look like that."},
 	cookieHeaders: {"cookie_headers", check.Info, "more than one Cookie header", "Some backends join them with commas, so that a cookie's value goes on in the next. HTTP/2 splits them in good faith, and NGINX joins those again."},
-	cookieSyntax:  {"cookie_syntax", check.Info, "text between cookies that is none", "Parsers drop it, or take it for part of the cookie before."},
+	cookieSyntax:  {"cookie_syntax", check.Info, "text between cookies that is none, or a quoted value with semicolons", "Parsers drop it, take it for part of the cookie before, or read on to the closing quote."},
+	cookieLegacy:  {"cookie_legacy", check.Low, "a cookie named $Version", "It makes Tomcat, Jetty and others read all cookies by RFC 2109, with quotes, escapes and semicolons inside of values. Old Java clients send it."},
 
 	encodingUnknown: {"encoding_unknown", check.Medium, "a Content-Encoding that nobody knows", "The body was inspected as sent; a backend may undo what was not undone here."},
 	encodingBroken:  {"encoding_broken", check.Medium, "the body is not what its Content-Encoding says", "Backends that ignore the header, or that are lenient, see another body."},
@@ -169,9 +176,9 @@ var kinds = [numIDs]kind{
 	encodingTail:    {"encoding_tail", check.Medium, "bytes behind the end of the compressed body", "Decoders drop them, fail, or go on reading."},
 	bodyBomb:        {"body_bomb", check.High, "the body grows more than 200 times when decompressed", "A few kilobytes fill the backend's memory."},
 	bodyLarge:       {"body_decoded_large", check.Medium, "the decompressed body is larger than can be inspected", "What is behind the bound was not inspected."},
-	charset:         {"charset", check.Low, "the body is in UTF-16, UTF-32, UTF-7 or EBCDIC", "Filters that expect ASCII see nothing in it. It was inspected as UTF-8. Windows clients send XML in UTF-16."},
+	charset:         {"charset", check.Low, "the body, or a part of it, is in UTF-16, UTF-32, UTF-7, EBCDIC or ISO 2022", "Filters that expect ASCII see nothing in it. It was inspected as UTF-8. Windows clients send XML in UTF-16."},
 	charsetUnknown:  {"charset_unknown", check.Medium, "the body is in a charset that nobody knows", "It was inspected as ASCII; a backend that knows the charset reads another text."},
-	mediaTwice:      {"media_type_twice", check.Medium, "two different Content-Types", "The first counts for some, the last for others, and the body is another thing to each."},
+	mediaTwice:      {"media_type_twice", check.Medium, "two different Content-Types, or two charsets in one", "The first counts for some, the last for others, and the body is another thing to each."},
 	mediaSyntax:     {"media_type_syntax", check.Low, "the Content-Type is no media type", "Frameworks fall back to different parsers."},
 	mediaMissing:    {"media_type_missing", check.Info, "a body without Content-Type", "Frameworks guess. It was inspected as what it looks like."},
 	mediaMismatch:   {"media_type_mismatch", check.Low, "the body is something else than its Content-Type says", "A filter that trusts the header looks at nothing. It was inspected as both. Some clients send JSON as a form."},
@@ -188,6 +195,7 @@ var kinds = [numIDs]kind{
 	partNoName:     {"multipart_no_name", check.Low, "a form part without a name", "Frameworks drop it, or give it an empty name."},
 	partHead:       {"multipart_head", check.Medium, "the head of a part cannot be read", "Parsers skip the part or take its head for content."},
 	partTransfer:   {"multipart_transfer_encoding", check.Low, "a part has a Content-Transfer-Encoding", "RFC 7578 section 4.7 drops it; some frameworks undo it, others keep the encoded text. It was inspected undone."},
+	partSplit:      {"multipart_split_name", check.Medium, "a file name is spread over several parameters", "RFC 2231 pieces: mail libraries and Flask join them to a file name, others see no file. No browser sends them."},
 	partMany:       {"multipart_many", check.Medium, "more parts than are told apart", "Frameworks stop at bounds of their own. The rest was inspected as one value."},
 
 	jsonSyntax:    {"json_syntax", check.Low, "JSON that strict parsers refuse", "Lenient parsers read on and see values where a filter saw an error. What could be read was inspected."},

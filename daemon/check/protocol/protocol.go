@@ -120,11 +120,14 @@ func (c *Check) Judge(v *check.Visit) {
 		l.path()
 		l.headers()
 		l.values(l.r.HeadValues())
+		l.override(l.r.Query(), request.Query)
 		l.marks(false)
 	}
 	if v.Phase&check.Body != 0 {
 		l.body()
 		l.values(l.r.BodyValues())
+		l.override(l.r.Form(), request.Form)
+		l.both()
 		l.marks(true)
 	}
 	if v.Explain != nil {
@@ -155,6 +158,35 @@ func (l *look) body() {
 	}
 	if len(l.r.MediaType()) == 0 {
 		l.find(mediaMissing, "header:content-type", nil)
+	}
+}
+
+// override looks for the parameter that names another method.
+func (l *look) override(ps []request.Param, k request.Kind) {
+	for i := range ps {
+		if p := &ps[i]; len(p.Name) == len("_method") && string(p.Name) == "_method" && !bytes.EqualFold(p.Value, []byte(l.r.Method)) {
+			l.find(methodParameter, k.String()+":_method", p.RawValue)
+		}
+	}
+}
+
+// maxBoth bounds the parameters of the form, and those of the query, that are
+// compared with each other.
+const maxBoth = 64
+
+func (l *look) both() {
+	query, form := l.r.Query(), l.r.Form()
+	if len(query) > maxBoth || len(form) > maxBoth {
+		return
+	}
+	for i := range form {
+		for k := range query {
+			if len(form[i].Name) > 0 && bytes.Equal(form[i].Name, query[k].Name) {
+				v := request.Value{Kind: request.Form, Name: form[i].Name}
+				l.find(paramBoth, v.Where(), form[i].RawValue)
+				return
+			}
+		}
 	}
 }
 
@@ -227,6 +259,7 @@ var markIDs = map[request.Mark]id{
 	request.MarkTokens: tokensMany, request.MarkDecoded: bodyLarge, request.MarkRatio: bodyBomb, request.MarkSegments: tooManySegments,
 	request.MarkJSONDeep: jsonDeep, request.MarkJSONKeys: valuesMany, request.MarkXMLDeep: xmlDeep, request.MarkParts: partMany,
 	request.MarkDuplicateParam: paramTwice, request.MarkDuplicateCookie: cookieTwice, request.MarkCookieSyntax: cookieSyntax,
+	request.MarkCookieLegacy: cookieLegacy, request.MarkPartSplit: partSplit,
 	request.MarkEncodingUnknown: encodingUnknown, request.MarkEncodingBroken: encodingBroken,
 	request.MarkEncodingStacked: encodingStacked, request.MarkEncodingTail: encodingTail, request.MarkCharset: charset, request.MarkCharsetUnknown: charsetUnknown,
 	request.MarkMediaTwice: mediaTwice, request.MarkMediaSyntax: mediaSyntax, request.MarkMismatch: mediaMismatch,

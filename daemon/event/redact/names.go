@@ -115,6 +115,12 @@ func (r *Redactor) secretPlace(where string) bool {
 		}
 		return false
 	}
+	// header:authorization?password, query:next?url:token
+	for part := range strings.FieldsFuncSeq(name, func(c rune) bool { return c == '?' || c == ':' || c == '/' }) {
+		if r.level([]byte(part)) == strong {
+			return true
+		}
+	}
 	return r.level([]byte(name)) == strong
 }
 

@@ -49,6 +49,8 @@ func TestAnExcerptKeepsWhatMatchedUnlessItIsASecret(t *testing.T) {
 	for _, c := range []struct{ name, where, text, mark, want, wantMark string }{
 		{"a match beside a secret stays", "body", `user=a' or 1=1--&password=hunter2`, `' or 1=1--`, `user=a' or 1=1--&password=[redacted]`, `' or 1=1--`},
 		{"a match in a password keeps its outline", "form:password", `hunter2' OR 1=1--`, `' OR 1=1--`, `[redacted]' OR 1=1--`, `' OR 1=1--`},
+		{"credentials taken out of a header are masked", "header:authorization?password", `correct horse`, `correct horse`, `[redacted]`, `[redacted]`},
+		{"a URL's token is masked", "query:next?url:access_token", `abcdefgh12`, `abcdefgh12`, `[redacted]`, `[redacted]`},
 		{"a match that is the whole password keeps the attack's words alone", "form:password", `hunter2' OR 1=1--`, `hunter2' OR 1=1--`, `*' OR 1=1--`, `*' OR 1=1--`},
 		{"a password that was matched for no attack in it is masked", "form:password", `correct horse`, `correct horse`, `[redacted]`, `[redacted]`},
 		{"a token is masked though it matched", "header:authorization", `Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefgh12345678`, `eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefgh12345678`, `[redacted]`, `[redacted]`},

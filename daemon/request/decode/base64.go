@@ -55,11 +55,15 @@ func Base64(dst, token []byte) (out []byte, ok bool) {
 	base := len(dst)
 	var acc uint32
 	bits, misprint := 0, 0
+	wide := wideToken(token)
 	for _, c := range token {
 		acc = acc<<6 | uint32(b64Val[c]&63)
 		if bits += 6; bits >= 8 {
 			bits -= 8
 			b := byte(acc >> bits)
+			if b == 0 && wide {
+				continue
+			}
 			dst = append(dst, b)
 			if b >= 0x7f || b < 0x20 && b != '\n' && b != '\r' && b != '\t' {
 				misprint++
@@ -75,6 +79,17 @@ func Base64(dst, token []byte) (out []byte, ok bool) {
 		return dst[:base], false
 	}
 	return dst, true
+}
+
+// wideToken says that a token begins with two ASCII characters in UTF-16, as
+// PowerShell takes its commands: their NUL bytes are left out.
+func wideToken(token []byte) bool {
+	var first uint64
+	for _, c := range token[:min(6, len(token))] {
+		first = first<<6 | uint64(b64Val[c]&63)
+	}
+	a, b, c, d := byte(first>>28), byte(first>>20), byte(first>>12), byte(first>>4)
+	return a >= ' ' && b == 0 && c >= ' ' && d == 0 || a == 0 && b >= ' ' && c == 0 && d >= ' '
 }
 
 func mixed(b []byte) bool {

@@ -60,6 +60,7 @@ type JSON struct {
 	keys    []uint64 // of the other keys, by open addressing
 	count   int
 	key     []byte // a decoded key
+	lines   bool   // a series of documents, which RFC 7464 begins with 0x1e each
 	flawed  bool
 }
 
@@ -81,7 +82,7 @@ func (w *JSON) Walk(src []byte, lines bool, sink JSONSink) bool {
 		clear(w.keys)
 	}
 	w.hashes = w.hashes[:0]
-	w.over, w.objects, w.count, w.flawed = 0, 0, 0, false
+	w.over, w.objects, w.count, w.flawed, w.lines = 0, 0, 0, false, lines
 	if len(src) >= 3 && src[0] == 0xef && src[1] == 0xbb && src[2] == 0xbf {
 		w.pos = 3
 	}
@@ -135,7 +136,7 @@ func (w *JSON) space() {
 func (w *JSON) spaces() {
 	for w.pos < len(w.src) {
 		switch c := w.src[w.pos]; {
-		case c == ' ' || c == '\n' || c == '\r' || c == '\t':
+		case c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == 0x1e && w.lines && len(w.stack) == 0:
 			w.pos++
 		case c == '/' && w.pos+1 < len(w.src) && (w.src[w.pos+1] == '*' || w.src[w.pos+1] == '/'):
 			w.comment()

@@ -39,3 +39,22 @@ func JSONString(dst, src []byte) []byte {
 	}
 	return dst
 }
+
+// QuotedPairs appends what a quoted string of RFC 9110 section 5.6.4 (without
+// its quotes) stands for: a backslash makes the next character plain. Three
+// octal digits are a byte, as Python's cookies have them.
+func QuotedPairs(dst, src []byte) []byte {
+	for i := 0; i < len(src); i++ {
+		switch {
+		case src[i] != '\\' || i+1 == len(src):
+			dst = append(dst, src[i])
+		case i+3 < len(src) && src[i+1] <= '3' && octal(src[i+1]) && octal(src[i+2]) && octal(src[i+3]):
+			dst = append(dst, (src[i+1]-'0')<<6|(src[i+2]-'0')<<3|(src[i+3]-'0'))
+			i += 3
+		default:
+			i++
+			dst = append(dst, src[i])
+		}
+	}
+	return dst
+}

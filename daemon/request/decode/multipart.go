@@ -16,9 +16,14 @@ type Part struct {
 	// FilenameExt is filename*, still encoded (RFC 5987).
 	Name, Filename, FilenameExt []byte
 	HasFilename                 bool
-	Type                        []byte // Content-Type
-	Encoding                    []byte // Content-Transfer-Encoding
-	Content                     []byte
+	// Disposition is the Content-Disposition's value where a file name is spread
+	// over several parameters (RFC 2231 section 3), else nil.
+	Disposition []byte
+	// Unknown says that the Content-Disposition has a parameter of another name.
+	Unknown  bool
+	Type     []byte // Content-Type
+	Encoding []byte // Content-Transfer-Encoding
+	Content  []byte
 }
 
 // PartFlaw is something about a multipart body that parsers read differently.
@@ -40,6 +45,7 @@ const (
 	PartExtended                   // filename* or name*
 	PartTransfer                   // a Content-Transfer-Encoding that changes the content
 	PartMany                       // more than MaxParts
+	PartSplit                      // a file name spread over several parameters
 )
 
 // PartSink takes what is found.
@@ -154,6 +160,9 @@ func onePart(b []byte, form bool, sink PartSink) {
 			continue
 		}
 		name, value := bytes.TrimSpace(line[:colon]), bytes.TrimSpace(line[colon+1:])
+		if len(name) != colon {
+			sink.PartFlaw(PartHead) // some parsers take "name :" for no header
+		}
 		switch {
 		case bytes.EqualFold(name, []byte("content-disposition")):
 			if disposition++; disposition > 1 {
@@ -224,6 +233,7 @@ func (p *Part) disposition(v []byte, sink PartSink) (named bool) {
 	if semi < 0 {
 		return false
 	}
+	whole := v
 	for v = v[semi+1:]; len(v) > 0; {
 		v = bytes.TrimLeft(v, " \t\r\n;")
 		eq := bytes.IndexByte(v, '=')
@@ -256,6 +266,11 @@ func (p *Part) disposition(v []byte, sink PartSink) (named bool) {
 			if p.Name == nil {
 				p.Name = value
 			}
+		case len(key) > 9 && bytes.EqualFold(key[:9], []byte("filename*")):
+			sink.PartFlaw(PartSplit)
+			p.Disposition, p.HasFilename = whole, true
+		default:
+			p.Unknown = true
 		}
 	}
 	return named

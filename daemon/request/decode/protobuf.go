@@ -90,6 +90,8 @@ func protobufField(src []byte) (field uint64, value, rest []byte) {
 			return 0, nil, nil
 		}
 		return tag >> 3, src[n : n+int(size)], src[n+int(size):]
+	case 3, 4: // a group's ends; what is in it counts as the message's own
+		return tag >> 3, nil, src
 	}
 	return 0, nil, nil
 }
@@ -98,14 +100,21 @@ func protobufValid(src []byte) bool {
 	if len(src) == 0 {
 		return false
 	}
+	groups := 0
 	for len(src) > 0 {
+		switch src[0] & 7 {
+		case 3:
+			groups++
+		case 4:
+			groups--
+		}
 		_, _, rest := protobufField(src)
-		if rest == nil {
+		if rest == nil || groups < 0 {
 			return false
 		}
 		src = rest
 	}
-	return true
+	return groups == 0
 }
 
 func printable(b []byte) bool {

@@ -139,9 +139,9 @@ func (w *XML) declaration(src []byte, sink XMLSink) []byte {
 	sink.XMLOther(w.path, decl)
 	if len(decl) > 9 && bytes.EqualFold(decl[2:9], []byte("DOCTYPE")) {
 		sink.XMLFlaw(XMLDoctype)
-		if bytes.Contains(decl, []byte("<!ENTITY")) {
+		if at := indexFold(decl, "<!ENTITY"); at >= 0 {
 			sink.XMLFlaw(XMLEntity)
-			if external(decl[bytes.Index(decl, []byte("<!ENTITY")):]) {
+			if external(decl[at:]) {
 				sink.XMLFlaw(XMLExternal)
 			}
 		} else if external(decl) && bytes.IndexByte(decl, '[') >= 0 {
@@ -152,7 +152,40 @@ func (w *XML) declaration(src []byte, sink XMLSink) []byte {
 }
 
 func external(decl []byte) bool {
-	return bytes.Contains(decl, []byte("SYSTEM")) || bytes.Contains(decl, []byte("PUBLIC"))
+	return indexFold(decl, "SYSTEM") >= 0 || indexFold(decl, "PUBLIC") >= 0
+}
+
+// indexFold is where s, in capitals, stands in b in any case, or -1.
+func indexFold(b []byte, s string) int {
+	for i := 0; i+len(s) <= len(b); i++ {
+		if b[i]&^0x20 == s[0]&^0x20 && bytes.EqualFold(b[i:i+len(s)], []byte(s)) {
+			return i
+		}
+	}
+	return -1
+}
+
+// Entity takes the next entity with a value of its own off a document type:
+// <!ENTITY name "value">. rest is nil when there is none left.
+func Entity(decl []byte) (name, value, rest []byte) {
+	for {
+		at := indexFold(decl, "<!ENTITY")
+		if at < 0 {
+			return nil, nil, nil
+		}
+		decl = bytes.TrimLeft(decl[at+len("<!ENTITY"):], " \t\r\n")
+		n := 0
+		for n < len(decl) && nameByte[decl[n]] {
+			n++
+		}
+		name, decl = decl[:n], bytes.TrimLeft(decl[n:], " \t\r\n")
+		if n == 0 || len(decl) == 0 || decl[0] != '"' && decl[0] != '\'' {
+			continue
+		}
+		if end := bytes.IndexByte(decl[1:], decl[0]); end >= 0 {
+			return name, decl[1 : 1+end], decl[2+end:]
+		}
+	}
 }
 
 func (w *XML) endTag(src []byte, sink XMLSink) []byte {
