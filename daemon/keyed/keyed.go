@@ -4,33 +4,36 @@
 //
 // # Memory
 //
-// A store of max keys is two flat tables without pointers, made once: 56 bytes
-// an entry and 4/3 of 4 bytes of index, with four standard deviations of room
-// for uneven shards. 1,000,000 keys take 63.3 MB and are resident only as far
-// as they were used. No operation allocates.
+// A store of max keys is one flat table without pointers, made once: 48 bytes a
+// key in buckets of four, three cache lines each, of which at most seven ninths
+// are used, with four standard deviations of room for uneven shards. 1,000,000
+// keys take 63.7 MB. What is known of a key stands where its hash says, so that
+// to find and to change it costs one wait for memory; the table asks the kernel
+// for pages of 2 MB, without which that wait is a longer one. It is resident as
+// far as it was used, with such pages soon all of it. No operation allocates.
 //
 // # What is forgotten, and what cannot be made to be
 //
 // State ends by itself when its window, ttl or half-lives have passed. Only
 // when a shard is full must something live give way to a new key. Entries are
-// kept in eight classes by how often they were used: once, 2 to 3, 4 to 7, and
-// so on to 128 and more; state that must not be lost (bans, held requests) is
-// in the highest. The rule:
+// in eight classes by how often they were used: once, 2 to 3, 4 to 7, and so on
+// to 128 and more; state that must not be lost (bans, held requests) is in the
+// highest. The rule:
 //
-//   - Of entries used once the oldest gives way, as long as they fill half of
-//     the shard or more. So a key used once outlives at least a quarter of a
-//     store of newly invented keys (nearly half, but for the order that
-//     promotions disturb).
-//   - Otherwise an entry of the lowest class above that gives way. So a key
-//     used n times is lost only when half of the store is held by keys used
-//     at least n/2 times each: who invents keys to have his own counter
-//     forgotten sends max/2 * n/2 further requests, all within its window.
+//   - As long as entries used once fill half of the shard or more, one of them
+//     gives way that is older than the newest quarter of a shard. So a key used
+//     once outlives a quarter of a store of newly invented keys.
+//   - Otherwise an entry used more often gives way, of the lowest classes that
+//     together fill an eighth of the shard. So a key used n times is lost only
+//     when three eighths of the store are held by keys used n/2 times each or
+//     more: who invents keys to have his own counter forgotten sends
+//     max*3/8 * n/2 further requests, all within its window.
 //
 // # Hashing
 //
-// Keys are 64-bit xxHash values under a seed that no client knows. Two keys
-// that collide share their state; among a million keys the odds of any
-// collision are 1 in 37 million.
+// Keys are 64-bit xxHash values under a seed that no client knows, of which 54
+// bits tell keys apart. Two keys that collide share their state; among a
+// million keys the odds of any collision are 1 in 36,000.
 package keyed
 
 import (
@@ -52,11 +55,10 @@ type Store struct {
 }
 
 const (
-	maxShards     = 64
-	keysPerShard  = 256 // a smaller store has fewer shards
-	minShardRoom  = 16
-	maxKeys       = 64 << 20
-	indexPer3Keys = 4
+	maxShards    = 64
+	keysPerShard = 256 // a smaller store has fewer shards
+	minShardRoom = 16
+	maxKeys      = 64 << 20
 )
 
 // New makes a store that holds at least so many keys, 1 to 64 Mi, all memory
@@ -73,12 +75,12 @@ func New(keys int, seed uint64) *Store {
 		room += int(4*math.Sqrt(float64(mean))) + 1
 	}
 	room = max(minShardRoom, room)
-	slots := room*indexPer3Keys/3 + 1
-	entries := make([]entry, n*room)
-	index := make([]uint32, n*slots)
+	buckets := room*9/7/ways + 1
+	table := make([]bucket, n*buckets)
+	wantHuge(table)
 	s := &Store{seed: seed, mask: uint64(n - 1), shards: make([]shard, n)}
 	for i := range s.shards {
-		s.shards[i].init(entries[i*room:(i+1)*room:(i+1)*room], index[i*slots:(i+1)*slots:(i+1)*slots], seed+uint64(i))
+		s.shards[i].init(table[i*buckets:(i+1)*buckets:(i+1)*buckets], room, seed+uint64(i))
 	}
 	return s
 }
@@ -87,17 +89,41 @@ func New(keys int, seed uint64) *Store {
 // ("ab", "c") and ("a", "bc") are two keys.
 func (s *Store) Key(space string, parts ...[]byte) Key { return KeyOf(s.seed, space, parts...) }
 
-// KeyOf is Key for stores of several daemons, under a seed they agreed on.
+// KeyOf is Key for stores of several daemons, under a seed they agreed on: the
+// hash of the seed, the space and the parts, each with its length before it.
 func KeyOf(seed uint64, space string, parts ...[]byte) Key {
+	var room [96]byte
+	size := 8 + 4 + len(space)
+	for _, p := range parts {
+		size += 4 + len(p)
+	}
+	if size > len(room) {
+		return longKey(seed, space, parts)
+	}
+	b := binary.LittleEndian.AppendUint64(room[:0], seed)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(space)))
+	b = append(b, space...)
+	for _, p := range parts {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(p)))
+		b = append(b, p...)
+	}
+	return Key(xxhash.Sum64(b))
+}
+
+func longKey(seed uint64, space string, parts [][]byte) Key {
 	var d xxhash.Digest
-	d.ResetWithSeed(seed)
-	var size [4]byte
-	binary.LittleEndian.PutUint32(size[:], uint32(len(space)))
-	_, _ = d.Write(size[:])
+	d.Reset()
+	var n [8]byte
+	size := func(s int) {
+		binary.LittleEndian.PutUint32(n[:], uint32(s))
+		_, _ = d.Write(n[:4])
+	}
+	binary.LittleEndian.PutUint64(n[:], seed)
+	_, _ = d.Write(n[:])
+	size(len(space))
 	_, _ = d.WriteString(space)
 	for _, p := range parts {
-		binary.LittleEndian.PutUint32(size[:], uint32(len(p)))
-		_, _ = d.Write(size[:])
+		size(len(p))
 		_, _ = d.Write(p)
 	}
 	return Key(d.Sum64())
@@ -127,11 +153,11 @@ func (s *Store) Evicted() uint64 {
 	return n
 }
 
-// Bytes is the memory that the tables reserve.
+// Bytes is the memory that the table reserves.
 func (s *Store) Bytes() int {
 	n := 0
 	for i := range s.shards {
-		n += cap(s.shards[i].entries)*entrySize + cap(s.shards[i].index)*4
+		n += cap(s.shards[i].buckets) * bucketSize
 	}
 	return n
 }
@@ -151,6 +177,9 @@ func (s *Store) shardOf(k Key, what kind, of time.Duration) (*shard, uint64) {
 	x ^= x >> 32
 	x *= 0xD6E8FEB86659FD93
 	x ^= x >> 32
+	if x < 1<<tagShift {
+		x |= 1 << tagShift // no tag of a key in use is that of a free place
+	}
 	return &s.shards[x&s.mask], x
 }
 
@@ -170,39 +199,3 @@ func later(t int64, d time.Duration) int64 {
 	}
 	return t + int64(d)
 }
-
-// kind is what an entry holds.
-type kind uint8
-
-const (
-	kindLog    kind = iota // a window that still knows each event's time
-	kindWindow             // a window of sixteen parts
-	kindBits
-	kindPace
-	kindGauge
-	kindScore
-	kindBan
-)
-
-// entry is one key's state, 56 bytes without pointers.
-type entry struct {
-	key     uint64
-	expires uint32 // Unix seconds; from then on the entry is as good as gone
-	tick    uint32 // windows: the time of the newest event, in parts or log ticks
-	hits    uint8  // uses, up to 255; its length in bits is the class
-	kind    kind
-	turn    uint8 // the round of the shard's hand in which it came
-	head    uint8 // windows: the newest part, or the oldest event
-	aux     int8  // parts: the power of two of their unit; log: number of events
-	_       uint8
-	data    [34]byte
-}
-
-const entrySize = 56
-
-func (e *entry) word(i int) uint64       { return binary.LittleEndian.Uint64(e.data[i*8:]) }
-func (e *entry) setWord(i int, v uint64) { binary.LittleEndian.PutUint64(e.data[i*8:], v) }
-func (e *entry) slot(i int) uint16       { return binary.LittleEndian.Uint16(e.data[i*2:]) }
-func (e *entry) setSlot(i int, v uint16) { binary.LittleEndian.PutUint16(e.data[i*2:], v) }
-
-func (e *entry) ended(now int64) bool { return uint64(e.expires)*uint64(time.Second) <= uint64(now) }

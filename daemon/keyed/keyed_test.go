@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -81,26 +82,23 @@ func TestTheTableKeepsWhatAMapKeeps(t *testing.T) {
 func check(t interface{ Fatalf(string, ...any) }, s *Store) {
 	for n := range s.shards {
 		sh := &s.shards[n]
-		words := 0
-		for _, w := range sh.index {
-			if w != 0 {
-				words++
+		used, count := 0, [classes]int{}
+		for p := range len(sh.buckets) * ways {
+			e := sh.at(p)
+			if e.mark == 0 {
+				if *e != (entry{}) {
+					t.Fatalf("shard %d: the free place %d is not empty", n, p)
+				}
+				continue
 			}
-		}
-		if words != sh.used {
-			t.Fatalf("shard %d: %d entries, %d in the index", n, sh.used, words)
-		}
-		for p := range sh.used {
-			if got := sh.find(sh.entries[p].key); got != p {
+			used++
+			count[class(e.uses())]++
+			if got := sh.find(e.mark); got != p {
 				t.Fatalf("shard %d: entry at %d is found at %d", n, p, got)
 			}
 		}
-		for c := range classes {
-			for p := sh.begin[c]; p < sh.end(c); p++ {
-				if class(sh.entries[p].hits) != c {
-					t.Fatalf("shard %d: entry at %d with %d uses stands in class %d", n, p, sh.entries[p].hits, c)
-				}
-			}
+		if used != sh.used || count != sh.count || used > sh.room {
+			t.Fatalf("shard %d: %d entries in classes %v, noted as %d in %v, room for %d", n, used, count, sh.used, sh.count, sh.room)
 		}
 	}
 }
@@ -143,7 +141,7 @@ func TestInventedKeysDoNotEvictACounter(t *testing.T) {
 func TestAKeyUsedOnceOutlivesAQuarterOfAStoreOfInventedOnes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := New(200, rapid.Uint64().Draw(t, "seed")) // one shard
-		room := len(s.shards[0].entries)
+		room := s.shards[0].room
 		next := 1
 		for range rapid.IntRange(0, 5*room).Draw(t, "before") {
 			k := s.Key("t", id(next))
@@ -285,9 +283,7 @@ func benchmarkKeys(b *testing.B, keys int) {
 		s.Add(ks[i], start, time.Hour, 1)
 	}
 	b.ReportAllocs()
-	b.ResetTimer()
-	before := cpuTime()
-	defer func() { b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op") }()
+	defer reportCPU(b)()
 	b.RunParallel(func(pb *testing.PB) {
 		i, x := 0, uint64(88172645463325252)
 		part := id(0)
@@ -302,6 +298,13 @@ func benchmarkKeys(b *testing.B, keys int) {
 	})
 }
 
+// reportCPU starts the clock and stops it with the CPU time taken.
+func reportCPU(b *testing.B) func() {
+	b.ResetTimer()
+	before := cpuTime()
+	return func() { b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op") }
+}
+
 // cpuTime is what this process used: on a busy machine it says more than the clock.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
@@ -310,32 +313,35 @@ func cpuTime() time.Duration {
 }
 
 // The figures are printed by: go test -run - -bench Take -cpu 1,2 ./daemon/keyed
+// The last, one byte at random of as much memory as a million keys take, is
+// what of the one before it is the machine's: no table is faster.
 func BenchmarkTake(b *testing.B) {
 	for _, keys := range []int{1, 1000, 1_000_000} {
 		b.Run(fmt.Sprint(keys), func(b *testing.B) { benchmarkKeys(b, keys) })
 	}
+	b.Run("one-random-read", benchmarkRandomRead)
 }
 
-// One byte of as much memory as a million keys take, at random: what of
-// Take/1000000 is the machine's.
-func BenchmarkOneRandomRead(b *testing.B) {
-	memory := make([]byte, 64<<20)
+func benchmarkRandomRead(b *testing.B) {
+	memory := make([]bucket, 64_000_000/bucketSize)
+	wantHuge(memory)
 	for i := range memory {
-		memory[i] = 1
+		memory[i][0].mark = 1
 	}
-	x := uint64(88172645463325252)
-	b.ResetTimer()
-	before := cpuTime()
-	defer func() { b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op") }()
-	for range b.N {
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
-		randomRead += uint64(memory[(x+randomRead)%uint64(len(memory))])
-	}
+	defer reportCPU(b)()
+	b.RunParallel(func(pb *testing.PB) {
+		x, sum := uint64(88172645463325252), uint64(0)
+		for pb.Next() {
+			x ^= x << 13
+			x ^= x >> 7
+			x ^= x << 17
+			sum += memory[(x+sum)%uint64(len(memory))][0].mark // each waits for the one before
+		}
+		randomRead.Add(sum)
+	})
 }
 
-var randomRead uint64 // each read waits for the one before
+var randomRead atomic.Uint64
 
 // A new key for each operation, with the store full: the cost of eviction.
 func BenchmarkNewKeys(b *testing.B) {

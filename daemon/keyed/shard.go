@@ -1,74 +1,70 @@
 package keyed
 
-import (
-	"math/bits"
-	"sync"
-)
+import "sync"
 
 const (
-	classes   = 8
-	probes    = 8 // how far the hand looks for an older entry
-	sweepStep = 2 // entries looked at for each new key, to find ended ones
-	pinned    = 255
+	ways       = 4
+	bucketSize = ways * entrySize // three cache lines
+	dirtyMost  = 32
 )
 
-// shard is a part of the store under one lock. Its entries lie dense, the
-// highest class first; the index finds them by open addressing.
+type bucket [ways]entry
+
+// shard is a part of the store under one lock. An entry stands in the bucket
+// that its key names, or, when that is full, in the nearest one behind it: from
+// the home of a key to where it stands all buckets are full.
 type shard struct {
 	mu      sync.Mutex
-	entries []entry
-	index   []uint32 // position+1 in the low bits, the rest a tag; 0 is free
-	posMask uint32
+	buckets []bucket
 	used    int
-	begin   [classes]int // where each class begins; class c ends where c-1 begins
-	hand    [classes]int // the next victim of a class, as offset from its begin
-	sweep   int
-	turn    uint8
+	room    int // entries, at most seven ninths of the places
+	count   [classes]int
+	hand    int // the bucket where the next victim is looked for
+	sweep   int // the bucket where ended entries are looked for next
+	epoch   uint8
+	came    int // new keys in this epoch
 	evicted uint64
 	rand    uint64
-	_       [64]byte // keeps the next shard's lock off this one's cache line
+	added   int               // new keys since the last reset
+	dirty   [dirtyMost]uint32 // the buckets that the first of them went to
+	_       [64]byte          // keeps the next shard's lock off this one's cache line
 }
 
-func (sh *shard) init(entries []entry, index []uint32, seed uint64) {
-	sh.entries, sh.index = entries, index
-	sh.posMask = 1<<bits.Len(uint(len(entries))) - 1
+func (sh *shard) init(buckets []bucket, room int, seed uint64) {
+	sh.buckets, sh.room = buckets, room
 	sh.rand = seed*0x9E3779B97F4A7C15 | 1
 }
 
-func class(hits uint8) int { return bits.Len8(hits|1) - 1 }
-
-func (sh *shard) end(c int) int {
-	if c == 0 {
-		return sh.used
-	}
-	return sh.begin[c-1]
-}
-
+// home is the bucket of a key or of an entry's mark. The shard took the lowest
+// bits of the key, home takes the highest.
 func (sh *shard) home(key uint64) int {
-	return int(uint64(uint32(key>>32)) * uint64(len(sh.index)) >> 32)
+	return int((key >> 32) * uint64(len(sh.buckets)) >> 32)
 }
 
-// word is the index word of an entry at position pos. The shard took the lowest
-// bits and home the highest, so the tag takes bits 6 to 37.
-func (sh *shard) word(key uint64, pos int) uint32 {
-	return uint32(key>>6)&^sh.posMask | uint32(pos+1)
+func (sh *shard) next(b int) int {
+	if b++; b == len(sh.buckets) {
+		return 0
+	}
+	return b
 }
 
-// find returns the position of key, or -1.
+func (sh *shard) at(place int) *entry { return &sh.buckets[place/ways][place%ways] }
+
+// find returns the place of key, or -1. It asks for all lines of a bucket
+// before it decides on any, so that the memory is waited for once.
 func (sh *shard) find(key uint64) int {
-	tag := uint32(key>>6) &^ sh.posMask
-	for i := sh.home(key); ; {
-		w := sh.index[i]
-		if w == 0 {
+	for i := sh.home(key); ; i = sh.next(i) {
+		b := &sh.buckets[i]
+		m0, m1, m2, m3 := b[0].mark, b[1].mark, b[2].mark, b[3].mark
+		is0 := ((m0^key)>>tagShift - 1) >> 63
+		is1 := ((m1^key)>>tagShift - 1) >> 63
+		is2 := ((m2^key)>>tagShift - 1) >> 63
+		is3 := ((m3^key)>>tagShift - 1) >> 63
+		if is0|is1|is2|is3 != 0 {
+			return i*ways + int(is1|is2<<1|is3*3)
+		}
+		if m0 == 0 || m1 == 0 || m2 == 0 || m3 == 0 {
 			return -1
-		}
-		if w&^sh.posMask == tag {
-			if p := int(w&sh.posMask) - 1; sh.entries[p].key == key {
-				return p
-			}
-		}
-		if i++; i == len(sh.index) {
-			i = 0
 		}
 	}
 }
@@ -76,10 +72,13 @@ func (sh *shard) find(key uint64) int {
 // get returns the live entry of key, or nil.
 func (sh *shard) get(key uint64, now int64) *entry {
 	p := sh.find(key)
-	if p < 0 || sh.entries[p].ended(now) {
+	if p < 0 {
 		return nil
 	}
-	return &sh.entries[p]
+	if e := sh.at(p); !e.ended(now) {
+		return e
+	}
+	return nil
 }
 
 // use returns the entry of key, made or emptied if need be, after counting a
@@ -89,193 +88,131 @@ func (sh *shard) use(key uint64, now int64, what kind) *entry {
 	if p < 0 {
 		return sh.add(key, now, what)
 	}
-	e := &sh.entries[p]
+	e := sh.at(p)
 	if e.ended(now) {
-		sh.remove(p)
-		return sh.add(key, now, what)
+		sh.count[class(e.uses())]--
+		sh.count[0]++
+		sh.begin(e, key, what)
+		return e
 	}
-	if e.hits < 255 {
-		e.hits++
-		if e.hits&(e.hits-1) == 0 {
-			e = &sh.entries[sh.promote(p, class(e.hits))]
+	if n := e.uses(); n < pinned {
+		e.mark += 1 << usesShift
+		if n++; n&(n-1) == 0 {
+			c := class(n)
+			sh.count[c-1]--
+			sh.count[c]++
 		}
 	}
 	return e
 }
 
-// pin moves the entry of key to the highest class.
+// pin moves an entry to the highest class.
 func (sh *shard) pin(e *entry) *entry {
-	if e.hits == pinned {
-		return e
-	}
-	p := sh.find(e.key)
-	from := class(e.hits)
-	for c := from + 1; c < classes; c++ {
-		p = sh.promote(p, c)
-	}
-	sh.entries[p].hits = pinned
-	return &sh.entries[p]
+	sh.count[class(e.uses())]--
+	sh.count[classes-1]++
+	e.mark |= pinned << usesShift
+	return e
 }
 
-// promote moves the entry at p, of class to-1, into class to by a swap with
-// the first of its class, and returns its new position.
-func (sh *shard) promote(p, to int) int {
-	first := sh.begin[to-1]
-	sh.begin[to-1]++
-	if sh.hand[to-1] > 0 {
-		sh.hand[to-1]--
-	}
-	if p == first {
-		return p
-	}
-	a, b := sh.entries[p].key, sh.entries[first].key
-	ia, ib := sh.locate(a, p), sh.locate(b, first)
-	sh.index[ia], sh.index[ib] = sh.word(a, first), sh.word(b, p)
-	sh.entries[p], sh.entries[first] = sh.entries[first], sh.entries[p]
-	return first
-}
-
-// locate returns the place in the index that points to the entry of key at p.
-func (sh *shard) locate(key uint64, p int) int {
-	want := sh.word(key, p)
-	i := sh.home(key)
-	for sh.index[i] != want {
-		if i++; i == len(sh.index) {
-			i = 0
-		}
-	}
-	return i
-}
-
+// add makes an entry for a key that has none.
 func (sh *shard) add(key uint64, now int64, what kind) *entry {
-	for i := 0; i < sweepStep && sh.used > 0; i++ {
-		if sh.sweep >= sh.used {
-			sh.sweep = 0
-		}
-		if sh.entries[sh.sweep].ended(now) {
-			sh.remove(sh.sweep)
-		} else {
-			sh.sweep++
-		}
+	sh.sweepStep(now)
+	if sh.used == sh.room {
+		sh.evict(now)
 	}
-	if sh.used == len(sh.entries) {
-		sh.evict()
-	}
-	p := sh.used
-	sh.used++
-	sh.entries[p] = entry{key: key, hits: 1, kind: what, turn: sh.turn}
-	sh.link(key, p)
-	return &sh.entries[p]
-}
-
-func (sh *shard) link(key uint64, p int) {
 	i := sh.home(key)
-	for sh.index[i] != 0 {
-		if i++; i == len(sh.index) {
-			i = 0
+	for ; ; i = sh.next(i) {
+		for w := range ways {
+			if e := &sh.buckets[i][w]; e.mark == 0 {
+				if sh.added < dirtyMost {
+					sh.dirty[sh.added] = uint32(i)
+				}
+				sh.added++
+				sh.used++
+				sh.count[0]++
+				sh.begin(e, key, what)
+				return e
+			}
 		}
-	}
-	sh.index[i] = sh.word(key, p)
-}
-
-// evict makes room for one entry, by the rule in the package's comment.
-func (sh *shard) evict() {
-	c := 0
-	if sh.end(0)-sh.begin[0] < len(sh.entries)/2 {
-		for c = 1; c < classes-1 && sh.end(c) == sh.begin[c]; c++ {
-		}
-	}
-	size := sh.end(c) - sh.begin[c]
-	if size == 0 {
-		c, size = 0, sh.end(0)-sh.begin[0]
-	}
-	sh.evicted++
-	if sh.hand[c] >= size {
-		sh.hand[c] = 0
-		sh.turn++
-	}
-	h := sh.hand[c]
-	if c == 0 {
-		h = sh.oldest(h, size)
-	}
-	sh.hand[c] = h + 1
-	sh.removeInto(sh.begin[c]+h, c)
-}
-
-// oldest finds the entry of the lowest class that came before most others,
-// from offset h on. An entry that came in the hand's present round stood
-// elsewhere and was moved into its way.
-func (sh *shard) oldest(h, size int) int {
-	for i := h; i < min(h+probes, size); i++ {
-		if sh.entries[sh.begin[0]+i].turn != sh.turn {
-			return i
-		}
-	}
-	sh.turn++ // all are of this round: a new one begins here
-	if h == size-1 {
-		return 0 // the last is the newest of all
-	}
-	return h
-}
-
-func (sh *shard) remove(p int) { sh.removeInto(p, class(sh.entries[p].hits)) }
-
-// removeInto removes the entry at p of class c: the last of its class fills
-// the hole, the last of the next lower class that one's place, and so on.
-func (sh *shard) removeInto(p, c int) {
-	sh.unlink(p)
-	for ; ; c-- {
-		last := sh.end(c) - 1
-		if last != p {
-			moved := sh.entries[last].key
-			sh.index[sh.locate(moved, last)] = sh.word(moved, p)
-			sh.entries[p] = sh.entries[last]
-			p = last
-		}
-		if c == 0 {
-			sh.used--
-			return
-		}
-		sh.begin[c-1]--
-		sh.hand[c-1]++ // what moves to the class's front is not next to go
 	}
 }
 
-// unlink takes the entry at p out of the index and closes the gap.
-func (sh *shard) unlink(p int) {
-	key := sh.entries[p].key
-	n := len(sh.index)
-	i := sh.locate(key, p)
-	for j := i; ; {
-		if j++; j == n {
-			j = 0
+// begin makes e the entry of a key seen for the first time.
+func (sh *shard) begin(e *entry, key uint64, what kind) {
+	if sh.came++; sh.came*epochsARoom > sh.room {
+		sh.came = 0
+		sh.epoch = (sh.epoch + 1) % epochs
+	}
+	*e = entry{mark: newMark(key, what, sh.epoch)}
+}
+
+// sweepStep takes ended entries out of one bucket.
+func (sh *shard) sweepStep(now int64) {
+	for w := range ways {
+		if e := &sh.buckets[sh.sweep][w]; e.mark != 0 && e.ended(now) {
+			sh.remove(sh.sweep*ways + w)
 		}
-		w := sh.index[j]
-		if w == 0 {
+	}
+	sh.sweep = sh.next(sh.sweep)
+}
+
+// remove empties a place. Entries further on that the full bucket had pushed
+// away move closer to their home.
+func (sh *shard) remove(p int) {
+	hole := sh.at(p)
+	sh.used--
+	sh.count[class(hole.uses())]--
+	at := p / ways
+	full := sh.full(at)
+	for i := sh.next(at); full; i = sh.next(i) {
+		whole := sh.full(i)
+		if w := sh.displaced(i, at); w >= 0 {
+			e := &sh.buckets[i][w]
+			*hole = *e
+			hole, at, full = e, i, whole
+		} else if !whole {
 			break
 		}
-		h := sh.home(sh.entries[int(w&sh.posMask)-1].key)
-		// The word at j may move to i unless its home lies cyclically in (i, j].
-		if (j > i && (h <= i || h > j)) || (j < i && h <= i && h > j) {
-			sh.index[i] = w
-			i = j
-		}
 	}
-	sh.index[i] = 0
+	*hole = entry{}
 }
 
-func (sh *shard) reset() {
-	switch {
-	case sh.used == 0:
-	case sh.used*8 < len(sh.index):
-		for p := sh.used - 1; p >= 0; p-- {
-			sh.unlink(p)
+func (sh *shard) full(i int) bool {
+	b := &sh.buckets[i]
+	return b[0].mark != 0 && b[1].mark != 0 && b[2].mark != 0 && b[3].mark != 0
+}
+
+// displaced finds an entry of bucket i whose home is bucket hole or one before
+// it, or -1.
+func (sh *shard) displaced(i, hole int) int {
+	far := sh.distance(hole, i)
+	for w := range ways {
+		if e := &sh.buckets[i][w]; e.mark != 0 && sh.distance(sh.home(e.mark), i) >= far {
+			return w
 		}
-	default:
-		clear(sh.index)
 	}
-	sh.used, sh.sweep = 0, 0
-	sh.begin, sh.hand = [classes]int{}, [classes]int{}
+	return -1
+}
+
+// distance is how many buckets lie from one to another behind it.
+func (sh *shard) distance(from, to int) int {
+	if d := to - from; d >= 0 {
+		return d
+	}
+	return to - from + len(sh.buckets)
+}
+
+// reset empties the shard, in few steps if few keys came since the last time.
+func (sh *shard) reset() {
+	if sh.added <= dirtyMost {
+		for _, i := range sh.dirty[:sh.added] {
+			sh.buckets[i] = bucket{}
+		}
+	} else {
+		clear(sh.buckets)
+	}
+	sh.used, sh.added, sh.sweep, sh.hand, sh.came = 0, 0, 0, 0, 0
+	sh.count = [classes]int{}
 }
 
 // chance is true with probability p, from 0 to 1.

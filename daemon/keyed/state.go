@@ -54,7 +54,7 @@ func (s *Store) TakeBits(k Key, now time.Time) uint64 {
 	if p < 0 {
 		return 0
 	}
-	e := &sh.entries[p]
+	e := sh.at(p)
 	v, live := e.word(0), t < int64(e.word(1))
 	sh.remove(p)
 	if !live {
@@ -141,7 +141,7 @@ func (s *Store) Release(token Held, now time.Time) (held float64) {
 	if p < 0 {
 		return 0
 	}
-	e := &sh.entries[p]
+	e := sh.at(p)
 	if i := int(token & 1); e.word(i) > 0 {
 		e.setWord(i, e.word(i)-1)
 	}

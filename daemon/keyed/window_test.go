@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,9 +66,9 @@ func drawWindow(t *rapid.T) time.Duration {
 	return rapid.SampledFrom([]time.Duration{time.Second, 7 * time.Second, time.Minute, 5 * time.Minute, time.Hour, 24 * time.Hour, 1234567891}).Draw(t, "window")
 }
 
-// The error against an exact log stays below the events of the sixteenth that
+// The error against an exact log stays below the events of the fifteenth that
 // is leaving the window.
-func TestCountStaysWithinTheOldestSixteenthOfAnExactLog(t *testing.T) {
+func TestCountStaysWithinTheOldestFifteenthOfAnExactLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := New(100, 1)
 		k := s.Key("t", []byte("a"))
@@ -80,7 +81,7 @@ func TestCountStaysWithinTheOldestSixteenthOfAnExactLog(t *testing.T) {
 			got := s.Add(k, start.Add(at), window, 1)
 			lo := x.between(at-window+width+tick, at)
 			hi := x.between(at-window-width-tick, at)
-			if len(x.at) <= partSlots {
+			if len(x.at) <= logMost {
 				lo, hi = x.between(at-window+tick, at), x.between(at-window-tick, at)
 			}
 			if got < lo-1e-6 || got > hi+1e-6 {
@@ -90,7 +91,59 @@ func TestCountStaysWithinTheOldestSixteenthOfAnExactLog(t *testing.T) {
 	})
 }
 
-// While at most 17 events lie in a window the count is that of an exact log.
+// Events that came in one tenth of a part, 1/150 of the window, are counted all
+// as long as that tenth lies in the window and not at all once it lies before
+// it, whatever came in other parts.
+func TestEventsThatCameTogetherLeaveTogether(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := New(100, 1)
+		k := s.Key("t")
+		window := drawWindow(t)
+		tenth := time.Duration(partWidth(window) / tenths)
+		slack := 2*tenth + time.Duration(tickWidth(window))
+		var x exact
+		at := time.Duration(0)
+		for range rapid.IntRange(1, 12).Draw(t, "bursts") {
+			// No two bursts in one part.
+			at += time.Duration(rapid.Int64Range(2*partWidth(window), int64(window)).Draw(t, "gap"))
+			for range rapid.IntRange(1, 900).Draw(t, "size") {
+				x.add(at, 1)
+				s.Add(k, start.Add(at), window, 1)
+			}
+			asked := at + time.Duration(rapid.Int64Range(0, partWidth(window)).Draw(t, "later"))
+			got := s.Count(k, start.Add(asked), window)
+			if lo, hi := x.between(asked-window+slack, asked), x.between(asked-window-slack, asked); got < lo || got > hi {
+				t.Fatalf("count %v, an exact log says %v to %v", got, lo, hi)
+			}
+			at = asked
+		}
+	})
+}
+
+// Whole costs below 1,024 a part are summed exactly, larger ones to half the
+// unit a part, far below 1/128 of the sum.
+func TestWholeCostsAreSummedExactly(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := New(100, rapid.Uint64().Draw(t, "seed"))
+		k := s.Key("t")
+		var want, part, largest float64
+		at := time.Duration(0)
+		for range rapid.IntRange(1, 2000).Draw(t, "n") {
+			if rapid.IntRange(0, 300).Draw(t, "next part") == 0 && at < 12*time.Second {
+				at, part = at+time.Duration(rapid.IntRange(1, 2).Draw(t, "parts"))*time.Second, 0
+			}
+			want++
+			part++
+			largest = max(largest, part)
+			got := s.Add(k, start.Add(at), 15*time.Second, 1)
+			if most := want / 128; math.Abs(got-want) > most || (largest < 1024 && got != want) {
+				t.Fatalf("%v, want %v", got, want)
+			}
+		}
+	})
+}
+
+// While at most 15 events lie in a window the count is that of an exact log.
 func TestAFewEventsAreCountedExactly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := New(100, 1)
@@ -99,7 +152,7 @@ func TestAFewEventsAreCountedExactly(t *testing.T) {
 		tick := time.Duration(tickWidth(window))
 		var x exact
 		for _, at := range arrivals(t, window) {
-			if x.between(at-window-tick, at) >= partSlots {
+			if x.between(at-window-tick, at) >= logMost {
 				continue
 			}
 			x.add(at, 1)
@@ -143,8 +196,8 @@ func TestWaitIsWhenTheNextCallFits(t *testing.T) {
 	})
 }
 
-// Costs of any size are summed right: to the unit's rounding, 1/16384 of the
-// sum each.
+// Costs of any size are summed right: to the rounding of a 256th of the unit
+// each, and half the unit for each part.
 func TestCostsOfAnySizeAreSummed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := New(100, rapid.Uint64().Draw(t, "seed"))
@@ -164,7 +217,7 @@ func TestCostsOfAnySizeAreSummed(t *testing.T) {
 	})
 }
 
-func TestWholeCostsPastSixteenBitsStayNearlyExact(t *testing.T) {
+func TestWholeCostsPastTenBitsStayNearlyExact(t *testing.T) {
 	s := New(10, 1)
 	k := s.Key("t")
 	var got float64
@@ -270,7 +323,13 @@ func patterns(perWindow float64, window time.Duration) map[string][]time.Duratio
 			bursts = append(bursts, at)
 		}
 	}
+	var spread []time.Duration // each burst over a twentieth of a window
+	for _, at := range bursts {
+		spread = append(spread, at+time.Duration(r.Float64()*float64(window)/20))
+	}
+	slices.Sort(spread)
 	return map[string][]time.Duration{
+		"spread bursts":   spread,
 		"random":          poisson(func(time.Duration) float64 { return perWindow }),
 		"wave, 3 windows": poisson(wave(3)),
 		"on and off":      poisson(onOff),
@@ -304,7 +363,7 @@ func TestTheWindowIsMoreAccurateThanTheTwoWindowCounter(t *testing.T) {
 	t.Logf("%-16s %8s | %21s | %21s", "pattern", "a window", "two windows", "this store")
 	t.Logf("%-16s %8s | %10s %10s | %10s %10s", "", "", "error %", "wrong %", "error %", "wrong %")
 	for _, rate := range []float64{10, 100, 1000} {
-		for _, name := range []string{"random", "wave, 3 windows", "on and off", "bursts"} {
+		for _, name := range []string{"random", "wave, 3 windows", "on and off", "bursts", "spread bursts"} {
 			at := patterns(rate, window)[name]
 			two := &twoWindow{window: window}
 			s := New(10, 1)
