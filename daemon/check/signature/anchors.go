@@ -2,55 +2,75 @@ package signature
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"sort"
 
-	"github.com/sallyport/sallyport/daemon/check/signature/keyword"
+	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
 )
 
 // anchors find, in one pass over a buffer, which of many texts may stand in
-// it: each text is known by four neighbouring bytes of it, the rarest, whose
-// hash is a bit in a map. A set bit is looked up and the text compared. Case
-// is folded: the rule's own content decides about case afterwards.
-//
-// Texts of two and three bytes have a map of their own by two bytes, single
-// bytes one by themselves.
+// it. The pass looks at every other position. A text of five bytes and more
+// is known by two overlapping windows of four bytes, its rarest, of which one
+// begins at such a position wherever the text stands; their hashes are bits
+// in a map. A set bit is looked up and the text compared. Texts of three and
+// four bytes, and longer ones whose windows are all common, are known by three
+// bytes, looked for at both the position and the next,
+// single bytes by themselves. Case is folded: the rule's own content decides
+// about case afterwards.
 type anchors struct {
+	long    table // by four bytes
+	short   table // by three bytes
+	single  *[256]*text
+	texts   []text
+	minimum int
+}
+
+// text is one text, in lower case, and the rules that it calls up.
+type text struct {
+	b      []byte
+	rules  []int32
+	number int32 // among all texts of a Set
+}
+
+// place is a text and the part of the buffer that it must stand in.
+type place struct {
+	part buffer.Part
+	text string
+}
+
+// table finds the texts that have a value at some place of theirs.
+type table struct {
 	bits    []uint64
-	shift   uint
+	shift   uint    // of a hash, to a bit
 	heads   []int32 // by a shorter hash: first index into entries
 	hshift  uint
 	entries []anchor
-
-	pairs   []uint64 // 65536 bits, nil without short texts
-	short   map[uint16][]anchor
-	single  *[256][]int32 // rules by the one byte they ask for, nil without such
-	texts   []text
-	minimum int
 }
 
 // anchor is a text known by the bytes at off.
 type anchor struct {
 	value uint32
 	text  int32
-	off   int32
-}
-
-// text is one text, in lower case, and the rules whose first condition it is.
-type text struct {
-	b     []byte
-	rules []int32
+	off   int16
+	part  buffer.Part
 }
 
 const (
+	// shortBits is the size of the map of three bytes, as a power of two.
+	shortBits  = 16
 	hashFactor = 0x9E3779B1
 	// Setting this bit of every byte folds the case of letters, and makes a few
 	// other bytes one, which the comparison tells apart.
 	fold32 = 0x20202020
-	fold16 = 0x2020
 )
 
 func window(s string) uint32 {
 	return (uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24) | fold32
+}
+
+// window3 has its bytes where they are in a window that begins one earlier.
+func window3(s string) uint32 {
+	return (uint32(s[0])<<8 | uint32(s[1])<<16 | uint32(s[2])<<24) | fold32&^0xff
 }
 
 var lowerTable = func() (t [256]byte) {
@@ -64,180 +84,191 @@ var lowerTable = func() (t [256]byte) {
 }()
 
 // buildAnchors takes texts in lower case.
-func buildAnchors(texts map[string][]int32) *anchors {
+func (s *Set) buildAnchors(texts map[place][]int32) *anchors {
 	if len(texts) == 0 {
 		return nil
 	}
-	names := make([]string, 0, len(texts))
-	for t := range texts {
-		names = append(names, t)
+	places := make([]place, 0, len(texts))
+	for p := range texts {
+		places = append(places, p)
 	}
-	sort.Strings(names)
-	a := &anchors{minimum: 1 << 20}
-	var long []anchor
+	sort.Slice(places, func(i, j int) bool {
+		return places[i].text < places[j].text || places[i].text == places[j].text && places[i].part < places[j].part
+	})
+	a := &anchors{minimum: 1 << 20, texts: make([]text, len(places))}
+	var long, short []anchor
 	used := map[uint32]int{}
-	for _, n := range names {
-		id := int32(len(a.texts))
-		a.texts = append(a.texts, text{[]byte(n), texts[n]})
-		a.minimum = min(a.minimum, len(n))
-		if len(n) == 1 {
+	for i, p := range places {
+		a.texts[i] = text{b: []byte(p.text), rules: texts[p], number: int32(s.texts)}
+		s.texts++
+		a.minimum = min(a.minimum, len(p.text))
+		switch n := len(p.text); {
+		case n == 1:
 			if a.single == nil {
-				a.single = new([256][]int32)
+				a.single = new([256]*text)
 			}
-			a.single[n[0]] = texts[n]
-			continue
-		}
-		if len(n) < 4 {
-			if a.pairs == nil {
-				a.pairs = make([]uint64, 1024)
-				a.short = map[uint16][]anchor{}
+			a.single[p.text[0]] = &a.texts[i]
+		default:
+			off, seen := rarestWindow(p.text, used)
+			if three, often := rarestThree(p.text); 2*often < seen {
+				short = append(short, anchor{window3(p.text[three:]), int32(i), int16(three), p.part})
+				continue
 			}
-			v := (uint16(n[0]) | uint16(n[1])<<8) | fold16
-			a.pairs[v>>6] |= 1 << (v & 63)
-			a.short[v] = append(a.short[v], anchor{uint32(v), id, 0})
-			continue
+			for k := off; k < off+2; k++ {
+				v := window(p.text[k:])
+				used[v]++
+				long = append(long, anchor{v, int32(i), int16(k), p.part})
+			}
 		}
-		value, off := rarest(n, used)
-		used[value]++
-		long = append(long, anchor{value, id, off})
 	}
-	a.build(long)
+	size := uint(14)
+	for size < 20 && 1<<size < 48*len(long) {
+		size++
+	}
+	a.long.build(long, size)
+	a.short.build(short, shortBits)
 	return a
 }
 
-// rarest chooses the four bytes of a text that are least likely in a request
-// and least used by other texts.
-func rarest(s string, used map[uint32]int) (value uint32, off int32) {
-	best := 1 << 30
-	for i := 0; i+4 <= len(s) && i < 64; i++ {
-		v := window(s[i : i+4])
-		score := 8 * used[v]
-		for j := i; j < i+4; j++ {
-			score += keyword.Frequency(s[j])
+// rarestWindow is where in a text the five bytes stand whose two windows are
+// least likely in a request and least used by other texts, and about how often
+// an ordinary head holds one of the two.
+func rarestWindow(s string, used map[uint32]int) (off int, seen float64) {
+	best := 1e9
+	seen = best
+	for i := 0; i+5 <= len(s) && i < 64; i++ {
+		hits, score := 0.0, 0.0
+		for k := i; k < i+2; k++ {
+			v := window(s[k:])
+			hits += oftenSeen(s[k:k+4], v)
+			score += 0.01 * float64(used[v])
 		}
-		if common[s[i:i+4]] {
-			score += 400
-		}
-		if score < best {
-			best, value, off = score, v, int32(i)
+		if score += hits; score < best {
+			best, off, seen = score, i, hits
 		}
 	}
-	return value, off
+	return off, seen
 }
 
-// common are windows that stand in nearly every request.
-var common = func() map[string]bool {
-	m := map[string]bool{}
-	for _, s := range []string{
-		"accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8\r\naccept-language: en-us,en;q=0.5",
-		"accept-encoding: gzip, deflate, br\r\nconnection: keep-alive\r\nhost: www..com\r\ncache-control: no-cache\r\n",
-		"user-agent: mozilla/5.0 (windows nt 10.0; win64; x64) applewebkit/537.36 (khtml, like gecko) chrome/ safari/537.36",
-		"content-type: application/x-www-form-urlencoded\r\ncontent-length: multipart/form-data; boundary=application/json; charset=utf-8",
-		"referer: http://https://www. HTTP/1.1\r\n http/1.0\r\n.html.php.asp index.php?id=&action= macintosh; intel mac os x linux x86_64 firefox/ gecko/20100101 compatible; msie",
-		"accept: */*\r\naccept: http/1.1\r\nhost: http/1.0\r\naccept-get /post / http/1.1\r\ncookie: \r\n\r\nuser",
-		"x-forwarded-for: sec-fetch-dest: document mode: navigate site: same-origin session= http:// https:// ://www.",
-		"authorization: bearer basic origin: sec-fetch-mode: cors sec-fetch-site: x-requested-with: xmlhttprequest x-forwarded-for: upgrade-insecure-requests: 1 cookie: session",
-	} {
-		for i := 0; i+4 <= len(s); i++ {
-			m[s[i:i+4]] = true
+// rarestThree is where in a text its rarest three bytes are, and about how
+// often an ordinary head holds them.
+func rarestThree(s string) (off int, seen float64) {
+	seen = 1e9
+	for i := 0; i+3 <= len(s) && i < 64; i++ {
+		if x := oftenSeen(s[i:i+3], window3(s[i:])); x < seen {
+			off, seen = i, x
 		}
 	}
-	return m
-}()
+	return off, seen
+}
 
-func (a *anchors) build(long []anchor) {
-	if len(long) == 0 {
+// build makes the table, with a map of 1<<size bits.
+func (t *table) build(entries []anchor, size uint) {
+	if len(entries) == 0 {
 		return
 	}
-	n := uint(12)
-	for n < 20 && 1<<n < 64*len(long) {
-		n++
-	}
-	a.shift = 32 - n
-	a.bits = make([]uint64, 1<<n/64)
-	h := uint(4)
-	for h < 18 && 1<<h < 2*len(long) {
-		h++
-	}
-	a.hshift = 32 - h
-	sort.SliceStable(long, func(i, j int) bool {
-		return long[i].value*hashFactor>>a.hshift < long[j].value*hashFactor>>a.hshift
+	t.shift = 32 - size
+	t.bits = make([]uint64, 1<<size/64)
+	h := uint(bits.Len(uint(2 * len(entries))))
+	h = min(max(h, 4), 18)
+	t.hshift = 32 - h
+	sort.SliceStable(entries, func(i, j int) bool {
+		return entries[i].value*hashFactor>>t.hshift < entries[j].value*hashFactor>>t.hshift
 	})
-	a.entries = long
-	a.heads = make([]int32, 1<<h+1)
+	t.entries = entries
+	t.heads = make([]int32, 1<<h+1)
 	next := 0
-	for b := range a.heads {
-		for next < len(long) && int(long[next].value*hashFactor>>a.hshift) < b {
+	for b := range t.heads {
+		for next < len(entries) && int(entries[next].value*hashFactor>>t.hshift) < b {
 			next++
 		}
-		a.heads[b] = int32(next)
+		t.heads[b] = int32(next)
 	}
-	for _, e := range long {
-		x := e.value * hashFactor >> a.shift
-		a.bits[x>>6] |= 1 << (x & 63)
+	for _, e := range entries {
+		x := e.value * hashFactor >> t.shift
+		t.bits[x>>6] |= 1 << (x & 63)
 	}
 }
 
-// scan calls found for the rules of every text that stands in b. Each position
-// is one load, one multiplication and one look into the map.
-func (a *anchors) scan(b []byte, found func(rules []int32)) {
-	if len(b) < a.minimum {
+var nothing [1]uint64
+
+// scan collects the rules of every text that stands in b, or in its part of b
+// where h says where the parts are. A position is one load, one multiplication
+// and a look into each map.
+func (a *anchors) scan(b []byte, h *buffer.Head, sc *scratch) {
+	n := len(b)
+	if n < a.minimum {
 		return
 	}
-	if bits, shift := a.bits, a.shift&31; bits != nil {
-		for i := 0; i+4 <= len(b); i++ {
+	i := 0
+	long, shift := a.long.bits, a.long.shift&31
+	if short := a.short.bits; short != nil {
+		short := (*[1 << shortBits / 64]uint64)(short)
+		if long == nil {
+			long, shift = nothing[:], 31
+		}
+		for ; i+4 <= n; i += 2 {
 			v := binary.LittleEndian.Uint32(b[i:]) | fold32
 			x := v * hashFactor >> shift
-			if bits[x>>6]&(1<<(x&63)) != 0 {
-				a.look(b, i, v, found)
+			p, q := v<<8*hashFactor>>(32-shortBits), v&^0xff*hashFactor>>(32-shortBits)
+			if long[x>>6]&(1<<(x&63)) != 0 {
+				a.look(&a.long, b, i, v, h, sc)
+			}
+			if short[p>>6]&(1<<(p&63)) != 0 {
+				a.look(&a.short, b, i, v<<8, h, sc)
+			}
+			if short[q>>6]&(1<<(q&63)) != 0 {
+				a.look(&a.short, b, i+1, v&^0xff, h, sc)
 			}
 		}
-	}
-	if pairs := a.pairs; pairs != nil {
-		for i := 0; i+2 <= len(b); i++ {
-			v := binary.LittleEndian.Uint16(b[i:]) | fold16
-			if pairs[v>>6]&(1<<(v&63)) != 0 {
-				a.lookShort(b, i, v, found)
+		for ; i+3 <= n; i++ {
+			v := (uint32(b[i])<<8 | uint32(b[i+1])<<16 | uint32(b[i+2])<<24) | fold32&^0xff
+			if p := v * hashFactor >> (32 - shortBits); short[p>>6]&(1<<(p&63)) != 0 {
+				a.look(&a.short, b, i, v, h, sc)
+			}
+		}
+	} else if long != nil {
+		for ; i+4 <= n; i += 2 {
+			v := binary.LittleEndian.Uint32(b[i:]) | fold32
+			x := v * hashFactor >> shift
+			if long[x>>6]&(1<<(x&63)) != 0 {
+				a.look(&a.long, b, i, v, h, sc)
 			}
 		}
 	}
 	if a.single != nil {
-		a.lookSingle(b, found)
-	}
-}
-
-// lookSingle finds the bytes that stand in b, each once.
-func (a *anchors) lookSingle(b []byte, found func(rules []int32)) {
-	var seen [256]bool
-	for _, c := range b {
-		if c = lowerTable[c]; !seen[c] {
-			seen[c] = true
-			if rules := a.single[c]; rules != nil {
-				found(rules)
+		for _, c := range b {
+			if t := a.single[lowerTable[c]]; t != nil {
+				sc.collect(t)
 			}
 		}
 	}
 }
 
-func (a *anchors) look(b []byte, i int, v uint32, found func(rules []int32)) {
-	h := v * hashFactor >> (a.hshift & 31)
-	for k := a.heads[h]; k < a.heads[h+1]; k++ {
-		e := &a.entries[k]
+// look compares the texts that have this value with what stands at i.
+func (a *anchors) look(t *table, b []byte, i int, v uint32, h *buffer.Head, sc *scratch) {
+	x := v * hashFactor >> (t.hshift & 31)
+	for k := t.heads[x]; k < t.heads[x+1]; k++ {
+		e := &t.entries[k]
 		if e.value != v {
 			continue
 		}
-		t := &a.texts[e.text]
-		start := i - int(e.off)
-		if start >= 0 && start+len(t.b) <= len(b) && foldEqual(b[start:], t.b) {
-			found(t.rules)
+		start, limit := i-int(e.off), len(b)
+		if e.part != buffer.Whole {
+			if start < int(h.At[e.part].From) {
+				continue
+			}
+			limit = int(h.At[e.part].To)
 		}
-	}
-}
-
-func (a *anchors) lookShort(b []byte, i int, v uint16, found func(rules []int32)) {
-	for _, e := range a.short[v] {
-		if t := &a.texts[e.text]; i+len(t.b) <= len(b) && foldEqual(b[i:], t.b) {
-			found(t.rules)
+		if start < 0 || start >= limit {
+			continue
+		}
+		t := &a.texts[e.text]
+		if start+len(t.b) > limit || sc.seen[t.number] == sc.now {
+			continue
+		}
+		if foldEqual(b[start:], t.b) {
+			sc.collect(t)
 		}
 	}
 }
@@ -250,13 +281,4 @@ func foldEqual(b, t []byte) bool {
 		}
 	}
 	return true
-}
-
-// lowerText folds ASCII alone: bytes.ToLower would rewrite what is not UTF-8.
-func lowerText(b []byte) string {
-	out := make([]byte, len(b))
-	for i, c := range b {
-		out[i] = lowerTable[c]
-	}
-	return string(out)
 }

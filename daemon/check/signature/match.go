@@ -46,30 +46,34 @@ type scratch struct {
 	arena      []byte
 	vars       [16]int64
 	hit        Hit
-	collect    func(rules []int32)
+	seen       []uint32 // texts found, by number: the same stamps
 }
 
-var scratches = sync.Pool{New: func() any {
-	s := &scratch{}
-	s.collect = func(rules []int32) {
-		for _, r := range rules {
-			if s.stamp[r] != s.now {
-				s.stamp[r] = s.now
-				s.candidates = append(s.candidates, r)
-			}
+// collect notes that a text was found. Its rules are taken once a request.
+func (sc *scratch) collect(t *text) {
+	if sc.seen[t.number] == sc.now {
+		return
+	}
+	sc.seen[t.number] = sc.now
+	for _, r := range t.rules {
+		if sc.stamp[r] != sc.now {
+			sc.stamp[r] = sc.now
+			sc.candidates = append(sc.candidates, r)
 		}
 	}
-	return s
-}}
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{} }}
 
 func (sc *scratch) begin(s *Set, in *Input) {
 	sc.buffers.Reset(in.Request, in.Phase&check.Head != 0, in.Phase&check.Body != 0)
-	if len(sc.stamp) < len(s.rules) {
-		sc.stamp = make([]uint32, len(s.rules))
+	if len(sc.stamp) < len(s.rules) || len(sc.seen) < s.texts {
+		sc.stamp, sc.seen = make([]uint32, len(s.rules)), make([]uint32, s.texts)
 		sc.now = 0
 	}
 	if sc.now++; sc.now == 0 {
 		clear(sc.stamp)
+		clear(sc.seen)
 		sc.now = 1
 	}
 	if len(sc.known) < len(s.slots) {
@@ -135,8 +139,14 @@ func (s *Set) Match(in *Input, hit func(*Hit)) {
 		e.Steps = MaxSteps
 	}
 	s.prefilter(sc, in)
-	sortCandidates(sc.candidates)
+	open := sc.candidates[:0]
 	for _, i := range sc.candidates {
+		if s.open(&s.gates[i], sc, in) {
+			open = append(open, i)
+		}
+	}
+	sortCandidates(open)
+	for _, i := range open {
 		s.try(&s.rules[i], sc, in, hit)
 		if e.Steps < 0 {
 			break
@@ -146,21 +156,28 @@ func (s *Set) Match(in *Input, hit func(*Hit)) {
 	scratches.Put(sc)
 }
 
+func (in *Input) head() bool { return in.Phase&check.Head != 0 }
+func (in *Input) body() bool { return in.Phase&check.Body != 0 }
+
 // prefilter collects the rules that can match.
 func (s *Set) prefilter(sc *scratch, in *Input) {
+	h, plain := sc.buffers.Head()
+	if plain && s.head != nil {
+		s.head.scan(h.Text, h, sc)
+	}
 	sc.candidates = append(sc.candidates, s.always...)
-	q := in.Request
-	head := false
-	if s.head != nil && sc.buffers.Plain() {
-		head = true
-		s.head.scan(sc.buffers.Head(), sc.collect)
+	for i := range s.begins {
+		b := &s.begins[i]
+		if v := sc.value(s, b.slot, in.Env.Two); v.Present && len(v.One) > 0 {
+			sc.candidates = append(sc.candidates, b.rules[v.One[0]]...)
+		}
 	}
 	for slot, a := range s.anchors {
-		if a == nil || head && s.inHead[slot] {
+		if a == nil {
 			continue
 		}
 		id := s.slots[slot].ID
-		if in.Phase&check.Body == 0 && id.Body() || head && id == buffer.SPayload && len(q.Body) == 0 {
+		if !in.body() && id.Body() || plain && s.inHead[slot] && sc.buffers.Stands(id, h) {
 			continue
 		}
 		v := sc.value(s, slot, in.Env.Two)
@@ -168,10 +185,10 @@ func (s *Set) prefilter(sc *scratch, in *Input) {
 			continue
 		}
 		if v.Many == nil {
-			a.scan(v.One, sc.collect)
+			a.scan(v.One, nil, sc)
 		}
 		for _, m := range v.Many {
-			a.scan(m, sc.collect)
+			a.scan(m, nil, sc)
 		}
 	}
 }

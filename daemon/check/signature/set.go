@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -45,7 +46,6 @@ type compiled struct {
 	groups []keyword.Group // cheap ones first
 	body   bool            // looks at the body
 	value  bool            // looks at values, of the head and then of the body
-	always bool            // no text that the prefilter could look for
 	// anywhere says that the rule's header holds for every request.
 	anywhere bool
 }
@@ -56,11 +56,20 @@ type Set struct {
 	rules   []compiled
 	slots   []*keyword.Spec
 	anchors []*anchors // by slot
-	// head looks in the head of a plain request for the texts of all buffers
-	// that stand in it; inHead marks their slots.
-	head    *anchors
-	inHead  []bool
-	always  []int32
+	texts   int        // of all anchors
+	// head looks in a plain head for the texts of all buffers that stand in
+	// it; inHead marks their slots.
+	head   *anchors
+	inHead []bool
+	// always are rules that have no text to look for; those of them that ask
+	// for how a buffer begins are in begins, by slot and byte.
+	always []int32
+	begins []begin
+
+	gates  []gate // by rule
+	tests  []test
+	firsts [][4]uint64
+
 	Reports []Report
 	// Values says that a rule looks at the values that package request reads.
 	Values bool
@@ -268,9 +277,8 @@ func (s *Set) build(programs []*keyword.Program) {
 		return a.Priority < b.Priority
 	})
 	slots := map[string]int{}
-	texts := []map[string][]int32{}
-	headTexts := map[string][]int32{}
-	for i, p := range programs {
+	for _, p := range programs {
+		c := compiled{Program: p, anywhere: anywhere(p.Rule)}
 		for g := range p.Groups {
 			grp := &p.Groups[g]
 			at, ok := slots[grp.Spec.Key]
@@ -278,139 +286,98 @@ func (s *Set) build(programs []*keyword.Program) {
 				at = len(s.slots)
 				slots[grp.Spec.Key] = at
 				s.slots = append(s.slots, grp.Spec)
-				texts = append(texts, map[string][]int32{})
-				s.inHead = append(s.inHead, grp.Spec.ID.InHead() && len(grp.Spec.Transforms) == 0)
 			}
 			grp.Slot = at
+			c.body = c.body || grp.Spec.ID.Body()
+			c.value = c.value || grp.Spec.ID == buffer.SValue
 		}
-		c := compiled{Program: p, anywhere: anywhere(p.Rule)}
-		for _, g := range p.Groups {
-			c.body = c.body || g.Spec.ID.Body()
-			c.value = c.value || g.Spec.ID == buffer.SValue
-			s.Values = s.Values || c.value
-		}
-		if t, slot := s.fastPattern(p); t != "" {
-			texts[slot][t] = append(texts[slot][t], int32(i))
-			// Without a body the payload is the head.
-			if s.inHead[slot] || s.slots[slot].ID == buffer.SPayload {
-				piece := rarestLine(t)
-				headTexts[piece] = append(headTexts[piece], int32(i))
-			}
-		} else {
-			c.always = true
-			s.always = append(s.always, int32(i))
-		}
+		s.Values = s.Values || c.value
 		c.groups = append([]keyword.Group(nil), p.Groups...)
-		sort.SliceStable(c.groups, func(a, b int) bool { return cost(c.groups[a]) < cost(c.groups[b]) })
+		sort.SliceStable(c.groups, func(a, b int) bool { return cost(p, &c.groups[a]) < cost(p, &c.groups[b]) })
 		s.rules = append(s.rules, c)
 	}
-	s.head = buildAnchors(headTexts)
+	s.anchor(programs)
+	s.gates = make([]gate, len(s.rules))
+	for i := range s.rules {
+		s.gates[i] = s.guard(&s.rules[i])
+	}
+}
+
+// anchor builds the prefilter.
+func (s *Set) anchor(programs []*keyword.Program) {
+	texts := make([]map[place][]int32, len(s.slots))
+	head := map[place][]int32{}
+	s.inHead = make([]bool, len(s.slots))
+	for i, spec := range s.slots {
+		texts[i] = map[place][]int32{}
+		_, ok := spec.ID.Part(spec.Arg)
+		s.inHead[i] = ok && len(spec.Transforms) == 0
+	}
+	for i, p := range programs {
+		c, ok := s.choose(p)
+		if !ok {
+			s.unanchored(i)
+			continue
+		}
+		id := s.slots[c.slot].ID
+		for _, t := range c.texts {
+			at := place{text: t}
+			texts[c.slot][at] = append(texts[c.slot][at], int32(i))
+			if s.inHead[c.slot] {
+				part, _ := id.Part("")
+				at = place{part, piece(id, t)}
+				head[at] = append(head[at], int32(i))
+			}
+		}
+	}
+	s.head = s.buildAnchors(head)
 	s.anchors = make([]*anchors, len(s.slots))
 	for i, t := range texts {
-		s.anchors[i] = buildAnchors(t)
+		s.anchors[i] = s.buildAnchors(t)
 	}
+}
+
+// begin are rules by the byte that a buffer begins with.
+type begin struct {
+	slot  int
+	rules [256][]int32
+}
+
+// unanchored takes in a rule without a text.
+func (s *Set) unanchored(i int) {
+	for g := range s.rules[i].groups {
+		grp := &s.rules[i].groups[g]
+		if grp.Absent || len(grp.Spec.Transforms) > 0 || grp.Spec.ID.Body() || several(grp.Spec.ID) {
+			continue
+		}
+		n := grp.Needs()
+		if n.First == nil {
+			continue
+		}
+		at := slices.IndexFunc(s.begins, func(b begin) bool { return b.slot == grp.Slot })
+		if at < 0 {
+			at = len(s.begins)
+			s.begins = append(s.begins, begin{slot: grp.Slot})
+		}
+		for c := range s.begins[at].rules {
+			if n.First[c>>6]&(1<<(c&63)) != 0 {
+				s.begins[at].rules[c] = append(s.begins[at].rules[c], int32(i))
+			}
+		}
+		return
+	}
+	s.always = append(s.always, int32(i))
+}
+
+// several says that a buffer may have more than one value.
+func several(id buffer.ID) bool {
+	switch id {
+	case buffer.SRequestHeader, buffer.SFileData, buffer.SFileName, buffer.SValue, buffer.NParam, buffer.NPayload:
+		return true
+	}
+	return false
 }
 
 func anywhere(r *rule.Rule) bool {
 	return r.Src.All() && r.Dst.All() && r.SrcPorts.All() && r.DstPorts.All() && r.Proto != "http1" && r.Proto != "http2"
-}
-
-// rareness scores a text for the prefilter: long and made of what seldom
-// stands in a request is best.
-func rareness(t string) int {
-	score := min(len(t), 24) * 10
-	rare := 1000
-	for i := 0; i+4 <= len(t); i++ {
-		if common[t[i:i+4]] {
-			continue
-		}
-		f := 0
-		for j := i; j < i+4; j++ {
-			f += keyword.Frequency(t[j])
-		}
-		rare = min(rare, f)
-	}
-	if rare == 1000 {
-		return score/2 - 150 // it stands in nearly every request
-	}
-	return score + (240-rare)/2
-}
-
-// rarestLine is the part of a text between line ends that is rarest.
-func rarestLine(t string) string {
-	best, score := "", -1000
-	for _, part := range strings.FieldsFunc(t, func(r rune) bool { return r == '\r' || r == '\n' }) {
-		if s := rareness(part); s > score && len(part) > 1 {
-			best, score = part, s
-		}
-	}
-	return best
-}
-
-// cost orders a rule's groups: those that are short and quick to refute come
-// first. Groups that set variables keep their place.
-func cost(g keyword.Group) int {
-	switch g.Spec.ID {
-	case buffer.SMethod, buffer.NMethod:
-		return 0
-	case buffer.SBody, buffer.NBody, buffer.NBodyRaw, buffer.SPayload, buffer.NPayload, buffer.SFileData, buffer.NFileData:
-		return 3
-	case buffer.SHeader, buffer.NHeader, buffer.SHeaderRaw, buffer.NHeaderRaw, buffer.SStart:
-		return 2
-	}
-	return 1
-}
-
-// fastPattern chooses the text that must stand in one of the rule's buffers
-// for the rule to match, and whose absence is most telling.
-func (s *Set) fastPattern(p *keyword.Program) (text string, slot int) {
-	best := 0
-	consider := func(t string, at, bonus int) {
-		// A single byte tells little, but much of a value: most hold no quote.
-		if len(t) == 1 && best == 0 && s.slots[at].ID == buffer.SValue {
-			best, text, slot = 1, t, at
-		}
-		if len(t) < 2 || len(rarestLine(t)) < 2 {
-			return
-		}
-		score := bonus + rareness(rarestLine(t))
-		if score+1000 > best {
-			best, text, slot = score+1000, t, at
-		}
-	}
-	for _, g := range p.Groups {
-		if g.Absent {
-			continue
-		}
-		bonus := 0
-		switch g.Spec.ID {
-		case buffer.SMethod, buffer.NMethod, buffer.SProtocol, buffer.NVersion:
-			bonus = -150
-		case buffer.SHeader, buffer.NHeader, buffer.SHeaderRaw, buffer.NHeaderRaw, buffer.SStart, buffer.SHeaderNames:
-			bonus = -20
-		case buffer.SPayload, buffer.NPayload:
-			bonus = -40
-		}
-		switch g.Spec.ID {
-		case buffer.SHeaderRaw, buffer.SStart, buffer.SPayload, buffer.SLine, buffer.SRequestHeader:
-			bonus -= 40 // long, and mostly scanned under another name already
-		}
-		for _, st := range g.Steps {
-			switch st := st.(type) {
-			case *keyword.Content:
-				if !st.Negated {
-					extra := 0
-					if st.Fast && len(st.Text) >= 4 {
-						extra = 60
-					}
-					consider(lowerText(st.Text), g.Slot, bonus+extra)
-				}
-			case *keyword.PCRE:
-				if t, _, ok := st.Literal(); ok && len(t) >= 3 {
-					consider(lowerText([]byte(t)), g.Slot, bonus-10)
-				}
-			}
-		}
-	}
-	return text, slot
 }

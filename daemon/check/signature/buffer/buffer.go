@@ -177,6 +177,8 @@ type Set struct {
 	hasBody bool
 
 	head, bodyToo bool // what SValue holds
+	headText      Head
+	plain         bool // headText is the head of Req
 }
 
 // Largest arena kept from one request to the next.
@@ -193,10 +195,13 @@ func (s *Set) Reset(q *Request, head, body bool) {
 	if cap(s.arena) > maxArena {
 		s.arena = nil
 	}
+	if cap(s.headText.Text) > maxArena {
+		s.headText.Text = nil
+	}
 	s.arena = s.arena[:0]
 	s.parts = s.parts[:0]
 	s.merged = s.merged[:0]
-	s.merging, s.hasURI, s.hasBody = false, false, false
+	s.merging, s.hasURI, s.hasBody, s.plain = false, false, false, false
 	s.body = nil
 }
 
@@ -258,12 +263,25 @@ func equalFold(b []byte, lower string) bool {
 	return true
 }
 
-func trim(b []byte) []byte { return bytes.Trim(b, " \t\r\n") }
+func trim(b []byte) []byte {
+	for len(b) > 0 && blank(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && blank(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // rawHeaders is the header block with its last empty line.
 func (s *Set) rawHeaders() []byte {
 	if s.Req.RawHeaders != nil {
 		return s.Req.RawHeaders
+	}
+	if h := &s.headText; s.plain {
+		return h.Text[h.At[Fields].From:]
 	}
 	at := s.begin()
 	for _, h := range s.Req.Headers {
@@ -279,6 +297,9 @@ func (s *Set) rawHeaders() []byte {
 func (s *Set) line() []byte {
 	if s.Req.RawLine != nil {
 		return s.Req.RawLine
+	}
+	if h := &s.headText; s.plain {
+		return h.Text[:h.At[Line].To:h.At[Line].To]
 	}
 	at := s.begin()
 	s.arena = append(s.arena, s.Req.Method...)
@@ -296,6 +317,9 @@ func (s *Set) raw() []byte {
 	if s.Req.Raw != nil {
 		return s.Req.Raw
 	}
+	if s.plain && len(s.Req.Body) == 0 {
+		return s.headText.Text
+	}
 	line, head := s.line(), s.rawHeaders()
 	at := s.begin()
 	s.arena = append(s.arena, line...)
@@ -303,47 +327,6 @@ func (s *Set) raw() []byte {
 	s.arena = append(s.arena, head...)
 	s.arena = append(s.arena, s.Req.Body...)
 	return s.end(at)
-}
-
-// Head is the request line and the headers as one text.
-func (s *Set) Head() []byte {
-	line, head := s.line(), s.rawHeaders()
-	at := s.begin()
-	s.arena = append(append(append(s.arena, line...), "\r\n"...), head...)
-	return s.end(at)
-}
-
-// InHead says that what a buffer holds stands in Head too, line by line, if
-// Plain, so that it need not be scanned for itself. Short buffers with many
-// short texts are: their texts would stand everywhere else in the head.
-func (id ID) InHead() bool {
-	switch id {
-	case SURIRaw, SLine, SProtocol, SHeader, SHeaderRaw, SCookie, SHostRaw, SReferer,
-		SContentType, SContentLen, SAccept, SAcceptLang, SAcceptEnc, SConnection, SStart, SRequestHeader:
-		return true
-	}
-	return false
-}
-
-// Plain says that the head is written as usual: no header twice, none folded,
-// one space behind each colon. Then every line of a Suricata buffer about
-// headers stands in Head as it is.
-func (s *Set) Plain() bool {
-	q := s.Req
-	if q.Two || len(q.Trailers) > 0 {
-		return false
-	}
-	size := 2
-	for _, h := range q.Headers {
-		size += len(h.Name) + len(h.Value) + 4
-		if n := len(h.Value); n > 0 && (h.Value[0] <= ' ' || h.Value[n-1] <= ' ') {
-			return false
-		}
-		if n := len(h.Name); n == 0 || h.Name[0] <= ' ' || h.Name[n-1] <= ' ' || bytes.IndexByte(h.Value, '\n') >= 0 {
-			return false
-		}
-	}
-	return (q.RawHeaders == nil || len(q.RawHeaders) == size) && len(s.headers()) == len(q.Headers)
 }
 
 // header is the first header of this lower-case name.

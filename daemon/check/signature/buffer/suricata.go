@@ -64,6 +64,13 @@ func (s *Set) headers() []merged {
 	}
 	s.merging = true
 	n := len(s.Req.Headers)
+	if s.plain {
+		for i := range s.Req.Headers {
+			h := &s.Req.Headers[i]
+			s.merged = append(s.merged, merged{h.Name, h.Value, 1})
+		}
+		return s.merged
+	}
 	for k := 0; k < n+len(s.Req.Trailers); k++ {
 		// Trailers of a chunked body join the headers.
 		h := request.Header{}
@@ -116,6 +123,11 @@ func (s *Set) unfold(v []byte) []byte {
 }
 
 func (s *Set) mergedHeader(lower string) Value {
+	if s.plain {
+		if p := partOf([]byte(lower)); p != Whole {
+			return s.headText.part(p)
+		}
+	}
 	for _, h := range s.headers() {
 		if equalFold(h.name, lower) {
 			return one(h.value)
@@ -139,6 +151,10 @@ func (s *Set) suricata(id ID) Value {
 	case SProtocol:
 		return Value{One: q.Protocol, Present: len(q.Protocol) > 0}
 	case SHeader:
+		if s.plain {
+			v := s.plainFields()
+			return Value{One: v, Present: len(v) > 0}
+		}
 		s.headers() // joins into the arena first
 		from := s.begin()
 		for _, h := range s.merged {
@@ -278,6 +294,9 @@ func (s *Set) normalURI() []byte {
 	if bytes.Equal(s.Req.Method, []byte("CONNECT")) {
 		return s.Req.URI
 	}
+	if simple(s.Req.URI) {
+		return s.Req.URI
+	}
 	p := s.parts4()
 	from := s.begin()
 	if p.hasPath {
@@ -294,6 +313,21 @@ func (s *Set) normalURI() []byte {
 		s.arena = decodePercent(s.arena, p.fragment, true)
 	}
 	return s.end(from)
+}
+
+// simple says that normalisation leaves a target as it is.
+func simple(u []byte) bool {
+	if len(u) == 0 || u[0] != '/' {
+		return false
+	}
+	last := byte(0)
+	for _, c := range u {
+		if c >= 0x80 || c == '%' || c == '\\' || last == '/' && (c == '/' || c == '.') {
+			return false
+		}
+		last = c
+	}
+	return true
 }
 
 func hexValue(c byte) int {

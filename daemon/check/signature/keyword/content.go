@@ -104,27 +104,39 @@ func (c *Content) index(b []byte) int {
 		return 0
 	}
 	r := t[c.rare]
-	letter := r >= 'a' && r <= 'z'
-	for i := c.rare; i <= len(b)-len(t)+c.rare; i++ {
-		if letter {
-			for i <= len(b)-len(t)+c.rare && b[i]|0x20 != r {
-				i++
-			}
-		} else {
-			j := bytes.IndexByte(b[i:len(b)-len(t)+c.rare+1], r)
-			if j < 0 {
-				return -1
-			}
-			i += j
+	from, to := c.rare, len(b)-len(t)+c.rare+1 // where r may stand
+	if to <= from {
+		return -1
+	}
+	// low and up are where r next stands, in lower and in upper case.
+	low, up := from-1, to
+	if r >= 'a' && r <= 'z' {
+		up = from - 1
+	}
+	for {
+		if low < from {
+			low = next(b, from, to, r)
 		}
-		if i > len(b)-len(t)+c.rare {
+		if up < from {
+			up = next(b, from, to, r-32)
+		}
+		at := min(low, up)
+		if at >= to {
 			return -1
 		}
-		if equalFold(b[i-c.rare:i-c.rare+len(t)], t) {
-			return i - c.rare
+		if equalFold(b[at-c.rare:at-c.rare+len(t)], t) {
+			return at - c.rare
 		}
+		from = at + 1
 	}
-	return -1
+}
+
+// next is where c stands in b[from:to], or to.
+func next(b []byte, from, to int, c byte) int {
+	if i := bytes.IndexByte(b[from:to], c); i >= 0 {
+		return from + i
+	}
+	return to
 }
 
 // equalFold compares b with a text in lower case.

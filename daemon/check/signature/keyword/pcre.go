@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
 	"github.com/sallyport/sallyport/daemon/check/signature/pcre"
@@ -13,41 +12,16 @@ import (
 
 // PCRE is a regular expression to find.
 type PCRE struct {
-	pattern, options string
-	relative         bool
-	negated          bool
-	again            bool
-
-	once sync.Once
-	re   *pcre.Regexp
+	re       *pcre.Regexp
+	relative bool
+	negated  bool
+	again    bool
 }
 
 func (p *PCRE) Relative() bool   { return p.relative }
 func (p *PCRE) setAgain(on bool) { p.again = on }
 func (p *PCRE) Again() bool      { return p.again && !p.negated }
 func (p *PCRE) moves() bool      { return !p.negated }
-
-// Literal is the longest text that stands in every match.
-func (p *PCRE) Literal() (text string, fold, ok bool) {
-	if p.negated {
-		return "", false, false
-	}
-	text, fold = p.compiled().Literal()
-	return text, fold, text != ""
-}
-
-// compiled compiles on first use: most rules never come to their expression.
-// The pattern compiled once before, when the rule was read.
-func (p *PCRE) compiled() *pcre.Regexp {
-	p.once.Do(func() {
-		re, err := pcre.Compile(p.pattern, p.options)
-		if err != nil {
-			re, _ = pcre.Compile(`(?!)`, "")
-		}
-		p.re = re
-	})
-	return p.re
-}
 
 func (p *PCRE) Match(c *Cursor) bool {
 	_, ok := p.Search(c, c.Pos, -1)
@@ -72,11 +46,11 @@ func (p *PCRE) Search(c *Cursor, base, from int) (next int, ok bool) {
 	if from >= 0 {
 		start = from - lo
 	}
-	if start > len(sub) || from >= 0 && p.compiled().Anchored() {
+	if start > len(sub) || from >= 0 && p.re.Anchored() {
 		return 0, false
 	}
 	budget := min(c.Env.Steps, pcre.MaxSteps)
-	at, end, left, err := p.compiled().Find(sub, start, max(budget, 0))
+	at, end, left, err := p.re.Find(sub, start, max(budget, 0))
 	c.Env.Steps -= budget - left
 	if errors.Is(err, pcre.ErrSteps) {
 		c.Env.Spent = true
@@ -138,12 +112,13 @@ var pcreKeyword = &Keyword{
 		if keeps && !strings.Contains(captures, ":") {
 			return fmt.Errorf("unknown capture %q", clip(captures))
 		}
-		p := &PCRE{pattern: pattern, negated: neg}
+		p := &PCRE{negated: neg}
+		options := ""
 		id := buffer.None
 		for _, f := range []byte(strings.TrimSpace(flags)) {
 			switch f {
 			case 'i', 's', 'm', 'x', 'A', 'E', 'G':
-				p.options += string(f)
+				options += string(f)
 			case 'R':
 				p.relative = true
 			case 'O', 'B':
@@ -159,7 +134,7 @@ var pcreKeyword = &Keyword{
 				id = named
 			}
 		}
-		if _, err := pcre.Compile(p.pattern, p.options); err != nil {
+		if p.re, err = pcre.Compile(pattern, options); err != nil {
 			return fmt.Errorf("expression: %w", err)
 		}
 		spec := b.spec(p.relative)
@@ -182,11 +157,12 @@ var regexKeyword = &Keyword{
 		if err != nil {
 			return err
 		}
-		r := &PCRE{pattern: pattern, negated: neg}
+		r := &PCRE{negated: neg}
+		options := ""
 		for _, f := range []byte(flags) {
 			switch f {
 			case 'i', 's', 'm':
-				r.options += string(f)
+				options += string(f)
 			case 'R':
 				r.relative = true
 			case 'O':
@@ -197,13 +173,13 @@ var regexKeyword = &Keyword{
 		for _, x := range p[1:] {
 			switch x {
 			case "nocase":
-				r.options += "i"
+				options += "i"
 			case "fast_pattern":
 			default:
 				return fmt.Errorf("unknown parameter %q", clip(x))
 			}
 		}
-		if _, err := pcre.Compile(r.pattern, r.options); err != nil {
+		if r.re, err = pcre.Compile(pattern, options); err != nil {
 			return fmt.Errorf("expression: %w", err)
 		}
 		b.add(b.spec(r.relative), r)

@@ -2,6 +2,7 @@ package pcre
 
 import (
 	"fmt"
+	"math/bits"
 	"strconv"
 	"strings"
 )
@@ -53,15 +54,21 @@ func (s *byteSet) fold() {
 	}
 }
 
+func (s *byteSet) len() int {
+	return bits.OnesCount64(s[0]) + bits.OnesCount64(s[1]) + bits.OnesCount64(s[2]) + bits.OnesCount64(s[3])
+}
+
 // single is the only byte of a set.
 func (s *byteSet) single() (byte, bool) {
-	found, n := 0, 0
-	for c := 0; c < 256; c++ {
-		if s.has(byte(c)) {
-			found, n = c, n+1
+	if s.len() != 1 {
+		return 0, false
+	}
+	for i, w := range s {
+		if w != 0 {
+			return byte(64*i + bits.TrailingZeros64(w)), true
 		}
 	}
-	return byte(found), n == 1
+	return 0, false
 }
 
 type assertKind uint8

@@ -35,8 +35,7 @@ type Regexp struct {
 	anchored bool
 	starts   byteSet
 	anyStart bool
-	lit      string
-	litFold  bool
+	need     [][]string
 	minLen   int
 }
 
@@ -79,10 +78,10 @@ func Compile(pattern, options string) (*Regexp, error) {
 			return nil, fmt.Errorf("reference to a group that is not there")
 		}
 	}
-	re := &Regexp{code: c.code, slots: c.slots, groups: p.groups}
+	re := &Regexp{code: append([]inst(nil), c.code...), slots: c.slots, groups: p.groups}
 	re.anchored = f.anchored || len(re.code) > 0 && beginsAtStart(n)
 	re.anyStart = first(n, &re.starts)
-	re.lit, re.litFold = literal(n)
+	re.need = needed(n)
 	re.minLen, _ = width(n)
 	return re, nil
 }
@@ -107,9 +106,18 @@ func beginsAtStart(n *node) bool {
 	return false
 }
 
-// Literal is the longest text that stands in every match, and whether its
-// case may differ; empty when there is none.
-func (re *Regexp) Literal() (text string, fold bool) { return re.lit, re.litFold }
+// Needed are sets of texts in lower case: of each set one text, in whatever
+// case, stands in every match or in what its look-arounds see.
+func (re *Regexp) Needed() [][]string { return re.need }
+
+// Shortest is the least number of bytes a match has.
+func (re *Regexp) Shortest() int { return re.minLen }
+
+// First is the set of bytes that a subject with a match begins with, where
+// there is one: for a pattern that matches at the start alone.
+func (re *Regexp) First() (set [4]uint64, ok bool) {
+	return re.starts, re.anchored && !re.anyStart
+}
 
 // Groups is the number of capturing groups.
 func (re *Regexp) Groups() int { return re.groups }
