@@ -250,6 +250,39 @@ func (s *Store) Banned(k Key, now time.Time) (until time.Time, banned bool) {
 	return time.Time{}, false
 }
 
+// Bans says how often k was banned without a pause as long as its growth's
+// Forget, and until when the last time.
+func (s *Store) Bans(k Key, now time.Time) (times int, until time.Time) {
+	t := nanos(now)
+	sh, key := s.shardOf(k, kindBan, 0)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if e := sh.get(key, t); e != nil {
+		return int(e.word(1)), time.Unix(0, int64(e.word(0)))
+	}
+	return 0, time.Time{}
+}
+
+// RestoreBans has k be banned as another store's Bans said, unless it was
+// banned more often here. It is forgotten as long after until as forget says.
+func (s *Store) RestoreBans(k Key, now time.Time, times int, until time.Time, forget time.Duration) {
+	t, end := nanos(now), nanos(until)
+	ends := later(end, forget)
+	if times <= 0 || ends <= t {
+		return
+	}
+	sh, key := s.shardOf(k, kindBan, 0)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if e := sh.get(key, t); e != nil && e.word(1) >= uint64(times) {
+		return
+	}
+	e := sh.pin(sh.use(key, t, kindBan))
+	e.setWord(0, uint64(end))
+	e.setWord(1, uint64(times))
+	e.expires = ceilSeconds(ends)
+}
+
 // Unban lifts the ban of k and forgets how often it was banned.
 func (s *Store) Unban(k Key) {
 	sh, key := s.shardOf(k, kindBan, 0)

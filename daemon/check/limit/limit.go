@@ -12,7 +12,6 @@
 package limit
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"runtime"
@@ -69,7 +68,6 @@ type limit struct {
 	upstream  bool // the key holds the backend's address
 	interval  time.Duration
 	growth    keyed.Growth
-	banSpace  string
 	// backendSpace is that of keys with the backend's address in them.
 	backendSpace string
 	rates        []shared.Rate
@@ -131,7 +129,7 @@ func New(s Settings, env check.Env) (check.Check, error) {
 }
 
 func prepare(of Limit) (limit, error) {
-	l := limit{Limit: of, space: "limit/" + of.Name, idSpace: "limit-id/" + of.Name, heldSpace: "limit-held/" + of.Name, banSpace: "limit-ban/" + of.Name, backendSpace: "limit-backend/" + of.Name}
+	l := limit{Limit: of, space: "limit/" + of.Name, idSpace: "limit-id/" + of.Name, heldSpace: "limit-held/" + of.Name, backendSpace: "limit-backend/" + of.Name}
 	var err error
 	if l.parts, err = parseParts(of.Key); err != nil {
 		return l, err
@@ -162,7 +160,7 @@ func prepare(of Limit) (limit, error) {
 	if of.Burst > 0 {
 		l.interval = max(1, time.Duration(float64(of.Rate[0].Window)/of.Rate[0].Amount))
 	}
-	l.growth = keyed.Growth{First: time.Duration(of.BanSeconds) * time.Second, Max: time.Duration(of.BanMaxSeconds) * time.Second, Forget: 24 * time.Hour, Factor: of.BanFactor}
+	l.growth = keyed.Growth{First: time.Duration(of.BanSeconds) * time.Second, Max: time.Duration(of.BanMaxSeconds) * time.Second, Forget: check.RepeatWithin, Factor: of.BanFactor}
 	return l, nil
 }
 
@@ -319,7 +317,7 @@ func (c *Check) ask(l *limit, v *check.Visit) (refused bool) {
 		c.near.note(l, k, &d, v.Now, func() string { return l.label(c, &s) })
 	}
 	if d.refused || d.delay > 0 {
-		v.Add(c.finding(l, v, &s, k, &d))
+		v.Add(c.finding(l, v, &s, &d))
 	}
 	return d.refused && l.Action != "detect"
 }
@@ -454,7 +452,7 @@ func (c *Check) hold(l *limit, v *check.Visit, kb []byte) (keyed.Held, verdict) 
 	return token, d
 }
 
-func (c *Check) finding(l *limit, v *check.Visit, s *subject, k keyed.Key, d *verdict) check.Finding {
+func (c *Check) finding(l *limit, v *check.Visit, s *subject, d *verdict) check.Finding {
 	f := check.Finding{Check: Name, ID: l.Name, Severity: check.Low, Score: l.Score, Tags: []string{"CWE-770"}}
 	who := l.label(c, s)
 	if !d.refused {
@@ -481,7 +479,7 @@ func (c *Check) finding(l *limit, v *check.Visit, s *subject, k keyed.Key, d *ve
 	f.RateLimitPolicy = l.header
 	f.RateLimit = fmt.Sprintf("%q;r=0;t=%d", l.Name, int(f.RetryAfter/time.Second))
 	if l.Action == "ban" {
-		until, times := v.State.Ban(v.State.Key(l.banSpace, binary.LittleEndian.AppendUint64(nil, uint64(k))), v.Now, l.growth)
+		until, times := v.State.Ban(check.SourceKey(v.State, check.SourceOf(s.address)), v.Now, l.growth)
 		f.Ban = until.Sub(v.Now)
 		f.Detail = fmt.Sprintf("ban %d, for %v", times, f.Ban.Round(time.Second))
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gaissmai/bart"
+
+	"github.com/sallyport/sallyport/daemon/check"
 )
 
 // Ban is one refused address or network.
@@ -20,6 +22,8 @@ type Ban struct {
 	Why    string       `json:"why"`
 	// By names the person who set it; empty for a ban that the daemon set itself.
 	By string `json:"by,omitempty"`
+	// Times is how many bans that grow with each this makes; 0 for any other.
+	Times int `json:"times,omitempty"`
 }
 
 // ErrFull says that the ban list holds max_bans bans set by people.
@@ -188,11 +192,11 @@ func (b *Book) Ban(addr netip.Addr, d time.Duration, why string, now time.Time) 
 	if !addr.IsValid() || d <= 0 {
 		return
 	}
-	source := SourceOf(addr)
-	b.ban(Ban{Prefix: netip.PrefixFrom(source, sourceBits(source)), Since: now, Until: now.Add(d), Why: cut(why)})
-}
-
-func (b *Book) ban(ban Ban) {
+	source := check.SourceOf(addr)
+	ban := Ban{Prefix: netip.PrefixFrom(source, sourceBits(source)), Since: now, Until: now.Add(d), Why: cut(why)}
+	if ban.Times, _ = b.o.State.Bans(b.key(source), now); ban.Times > 0 {
+		b.remember(source)
+	}
 	added, err := b.bans.put(ban, ban.Since)
 	if err != nil {
 		b.o.Event(fmt.Sprintf("%s is not banned: %v", ban.Prefix, err))
@@ -202,6 +206,19 @@ func (b *Book) ban(ban Ban) {
 		b.changed.Store(true)
 		b.tell(topicBans, message{Ban: &ban})
 	}
+}
+
+// remember has the number of a source's bans be in the state file.
+func (b *Book) remember(source netip.Addr) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.banned[source]; !ok && len(b.banned) >= maxBanned {
+		for any := range b.banned {
+			delete(b.banned, any)
+			break
+		}
+	}
+	b.banned[source] = struct{}{}
 }
 
 // BanPrefix refuses an address or network because a person said so. It is in
@@ -240,11 +257,11 @@ func (b *Book) Unban(p netip.Prefix, now time.Time) ([]Ban, error) {
 		removed = append(removed, b.bans.remove(whole)...)
 	}
 	for _, ban := range removed {
-		source := SourceOf(ban.Prefix.Addr())
+		source := check.SourceOf(ban.Prefix.Addr())
 		b.forget(source, now)
 	}
 	if len(removed) == 0 && p.IsSingleIP() {
-		b.forget(SourceOf(p.Addr()), now)
+		b.forget(check.SourceOf(p.Addr()), now)
 	}
 	b.tell(topicBans, message{Unban: p.String()})
 	return removed, b.Save()

@@ -28,15 +28,15 @@ import (
 )
 
 // Bounds. Past MaxDetails the source with the lower score of a few drawn at
-// random gives way; its score lives on in the keyed store.
+// random gives way; its score lives on in the keyed store. Past maxBanned one
+// source, drawn at random, begins anew with short bans after a restart.
 const (
 	MaxDetails = 16384
+	maxBanned  = 65536
 	maxReasons = 4
 	maxWhy     = 200 // bytes of a reason that are kept
+	maxTimes   = 1000
 )
-
-// space is the name under which scores are kept in the keyed store.
-const space = "reputation"
 
 // Settings are the table [reputation].
 type Settings struct {
@@ -122,6 +122,7 @@ type Book struct {
 
 	mu      sync.Mutex
 	details map[netip.Addr]*detail
+	banned  map[netip.Addr]struct{} // sources with bans that the keyed store counts
 	changed atomic.Bool
 	saving  sync.Mutex
 	stop    chan struct{}
@@ -150,7 +151,7 @@ func New(s Settings, o Options) (*Book, error) {
 	if o.Event == nil {
 		o.Event = func(string) {}
 	}
-	b := &Book{o: o, details: map[netip.Addr]*detail{}}
+	b := &Book{o: o, details: map[netip.Addr]*detail{}, banned: map[netip.Addr]struct{}{}}
 	b.bans.init()
 	b.sharing.self = newSelf()
 	if err := b.Apply(s); err != nil {
@@ -193,25 +194,11 @@ func (b *Book) prepare(s Settings) (*rules, error) {
 	minutes := func(m float64) time.Duration { return time.Duration(m * float64(time.Minute)) }
 	return &rules{
 		Settings: s, halfLife: minutes(s.HalfLifeMinutes), lists: l,
-		growth: keyed.Growth{First: minutes(s.BanMinutes), Max: minutes(s.BanMaxMinutes), Forget: 24 * time.Hour, Factor: s.BanFactor},
+		growth: keyed.Growth{First: minutes(s.BanMinutes), Max: minutes(s.BanMaxMinutes), Forget: check.RepeatWithin, Factor: s.BanFactor},
 	}, nil
 }
 
-// SourceOf is the address that stands for a client: itself, or its /64.
-func SourceOf(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return a
-}
-
-func (b *Book) key(source netip.Addr) keyed.Key {
-	raw := source.As16()
-	return b.o.State.Key(space, raw[:])
-}
+func (b *Book) key(source netip.Addr) keyed.Key { return check.SourceKey(b.o.State, source) }
 
 // Source is what is known of a client. It allocates nothing.
 func (b *Book) Source(addr netip.Addr, now time.Time) request.Source {
@@ -221,7 +208,7 @@ func (b *Book) Source(addr netip.Addr, now time.Time) request.Source {
 	}
 	r := b.rules.Load()
 	addr = addr.Unmap().WithZone("")
-	out.Reputation = b.o.State.Score(b.key(SourceOf(addr)), now, r.halfLife)
+	out.Reputation = b.o.State.Score(b.key(check.SourceOf(addr)), now, r.halfLife)
 	if e := r.lists.lookup(addr, now); e != nil {
 		out.Listed = e.list.name
 		out.Reputation = max(out.Reputation, e.list.reputation)
@@ -254,7 +241,7 @@ func (b *Book) Found(v *check.Visit, denied bool) {
 		return
 	}
 	r := b.rules.Load()
-	source := SourceOf(v.Request.Client.Addr())
+	source := check.SourceOf(v.Request.Client.Addr())
 	k := b.key(source)
 	score := b.o.State.Raise(k, v.Now, r.halfLife, worst.Score*r.Raise, 100)
 	b.note(source, v.Now, worst, denied, r.halfLife)
@@ -265,7 +252,7 @@ func (b *Book) Found(v *check.Visit, denied bool) {
 		if times > 1 {
 			why += ", ban " + strconv.Itoa(times)
 		}
-		b.ban(Ban{Prefix: netip.PrefixFrom(source, sourceBits(source)), Since: v.Now, Until: until, Why: why})
+		b.Ban(source, until.Sub(v.Now), why, v.Now)
 	}
 }
 
@@ -282,7 +269,7 @@ func (b *Book) Ended(o *outcome.Outcome, _ *keyed.Store) {
 		return
 	}
 	if r := b.rules.Load(); r.Good > 0 {
-		b.o.State.Raise(b.key(SourceOf(o.Client)), o.Time, r.halfLife, -r.Good, 100)
+		b.o.State.Raise(b.key(check.SourceOf(o.Client)), o.Time, r.halfLife, -r.Good, 100)
 	}
 }
 

@@ -191,6 +191,41 @@ func TestBansAndScoresSurviveARestart(t *testing.T) {
 	}
 }
 
+// What a source did before the daemon was restarted still makes its next ban
+// the longer, the ended bans included; a day without one makes it the first.
+func TestARepeatersNextBanIsLongerAfterARestart(t *testing.T) {
+	f := newBook(t, func(s *Settings) { s.BanAt = 60 })
+	next := func() time.Duration {
+		for range 3 {
+			f.found("192.0.2.1", 90, true)
+		}
+		until := f.source("192.0.2.1").BannedUntil
+		took := until.Sub(f.now)
+		f.now = until.Add(time.Hour)
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		f.open(t, func(s *Settings) { s.BanAt = 60 })
+		return took
+	}
+	for i, want := range []time.Duration{10, 20, 40} {
+		if got := next(); got != want*time.Minute {
+			t.Errorf("ban %d: %v, want %v minutes", i+1, got, want)
+		}
+	}
+	f.now = f.now.Add(check.RepeatWithin)
+	if got := next(); got != 10*time.Minute {
+		t.Errorf("after a day: %v", got)
+	}
+	if _, err := f.Unban(netip.MustParsePrefix("192.0.2.1/32"), f.now); err != nil {
+		t.Fatal(err)
+	}
+	f.open(t, func(s *Settings) { s.BanAt = 60 })
+	if got := next(); got != 10*time.Minute {
+		t.Errorf("after unban: %v", got)
+	}
+}
+
 func TestATornStateFileIsSetAside(t *testing.T) {
 	f := newBook(t, nil)
 	f.Ban(netip.MustParseAddr("192.0.2.2"), time.Hour, "too many", f.now)

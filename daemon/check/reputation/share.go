@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"github.com/sallyport/sallyport/daemon/check"
 )
 
 // Wire carries short messages between gateways, in order. Publish must not
@@ -72,18 +74,21 @@ func (b *Book) hear(text string) {
 	case m.Unban != "":
 		if p, err := ParsePrefix(m.Unban); err == nil {
 			for _, ban := range b.bans.remove(p) {
-				b.forget(SourceOf(ban.Prefix.Addr()), now)
+				b.forget(check.SourceOf(ban.Prefix.Addr()), now)
 			}
 			b.changed.Store(true)
 		}
 	case m.Raise > 0 && m.Raise <= 100 && m.Source.IsValid():
-		b.o.State.Raise(b.key(SourceOf(m.Source)), now, b.rules.Load().halfLife, m.Raise, 100)
+		b.o.State.Raise(b.key(check.SourceOf(m.Source)), now, b.rules.Load().halfLife, m.Raise, 100)
 	}
 }
 
 // learn takes a ban that this gateway did not set now.
 func (b *Book) learn(ban Ban, now time.Time) {
 	ban.Prefix = unmap(ban.Prefix)
+	if ban.Prefix.IsValid() {
+		b.repeat(Repeat{ban.Prefix.Addr(), ban.Times, ban.Until}, now)
+	}
 	if ban.Prefix.IsValid() && ban.Prefix.Bits() >= 8 && now.Before(ban.Until) {
 		if added, _ := b.bans.put(ban, now); added {
 			b.changed.Store(true)

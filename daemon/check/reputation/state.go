@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/daemon/check"
 	"github.com/sallyport/sallyport/daemon/safefile"
 )
 
@@ -80,11 +81,19 @@ func (b *Book) Worst(n int, now time.Time) []Source {
 	return out
 }
 
+// Repeat is how often a source was banned, ended bans included.
+type Repeat struct {
+	Address netip.Addr
+	Times   int
+	Until   time.Time // the end of the last one
+}
+
 // saved is the state file's content.
 type saved struct {
 	Time    time.Time
 	Bans    []Ban
 	Sources []Source
+	Repeats []Repeat
 }
 
 // Save writes bans and sources to the state file, if there is one.
@@ -100,7 +109,7 @@ func (b *Book) Save() error {
 	for i := range sources {
 		sources[i].Ban = nil // kept with the bans
 	}
-	data, err := json.Marshal(saved{now, b.Bans(now), sources})
+	data, err := json.Marshal(saved{now, b.Bans(now), sources, b.repeats(now)})
 	if err == nil {
 		err = safefile.Write(b.o.StateFile, data)
 	}
@@ -109,6 +118,31 @@ func (b *Book) Save() error {
 		return fmt.Errorf("keep bans and reputation: %w", err)
 	}
 	return nil
+}
+
+// repeats lists the sources with bans that are still counted.
+func (b *Book) repeats(now time.Time) (out []Repeat) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for a := range b.banned {
+		times, until := b.o.State.Bans(b.key(a), now)
+		if times == 0 {
+			delete(b.banned, a)
+			continue
+		}
+		out = append(out, Repeat{a, times, until})
+	}
+	return out
+}
+
+// repeat takes what the state file or another gateway knows of a source.
+func (b *Book) repeat(r Repeat, now time.Time) {
+	if r.Times <= 0 || !r.Address.IsValid() {
+		return
+	}
+	a := check.SourceOf(r.Address)
+	b.o.State.RestoreBans(b.key(a), now, min(r.Times, maxTimes), r.Until, check.RepeatWithin)
+	b.remember(a)
 }
 
 func (b *Book) load() {
@@ -133,12 +167,15 @@ func (b *Book) load() {
 	for _, ban := range s.Bans {
 		b.learn(ban, now)
 	}
+	for _, r := range s.Repeats[:min(len(s.Repeats), maxBanned)] {
+		b.repeat(r, now)
+	}
 	r := b.rules.Load()
 	for _, src := range s.Sources[:min(len(s.Sources), MaxDetails)] {
 		if !src.Address.IsValid() {
 			continue
 		}
-		a := SourceOf(src.Address)
+		a := check.SourceOf(src.Address)
 		// Raised as of then, so that it goes on to decay from there.
 		b.o.State.Raise(b.key(a), s.Time, r.halfLife, src.Score, 100)
 		d := &detail{first: src.First, last: src.Last, findings: src.Findings, denied: src.Denied}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -204,6 +205,45 @@ func TestBansHoldAtOnceAndOverARestart(t *testing.T) {
 	var bans []reputation.Ban
 	if r.verb(&bans, "sources", "--bans", "--json"); len(bans) != 0 {
 		t.Errorf("bans: %+v", bans)
+	}
+}
+
+// The second ban of a limit is twice the first, though the daemon was started
+// anew in between.
+func TestARepeatersBanGrowsOverARestart(t *testing.T) {
+	r := limitRig(t, &login{}, `
+[[check.limit.limit]]
+name = "calls"
+key = ["address"]
+rate = "2/1h"
+action = "ban"
+ban_seconds = 2
+`)
+	status := func() int { s, _ := r.call("192.0.2.1", "GET", "/api", ""); return s }
+	banned := func() reputation.Ban {
+		t.Helper()
+		for range 4 {
+			status()
+		}
+		var bans []reputation.Ban
+		r.verb(&bans, "sources", "--bans", "--json")
+		if len(bans) != 1 {
+			t.Fatalf("bans: %+v", bans)
+		}
+		return bans[0]
+	}
+	first := banned()
+	r.until("the first ban ends", func() bool {
+		var bans []reputation.Ban
+		r.verb(&bans, "sources", "--bans", "--json")
+		return len(bans) == 0
+	})
+	_ = r.daemon.Process.Signal(syscall.SIGTERM)
+	_ = r.daemon.Wait()
+	r.start()
+	second := banned()
+	if a, b := first.Until.Sub(first.Since), second.Until.Sub(second.Since); a != 2*time.Second || b != 4*time.Second || second.Times != 2 {
+		t.Errorf("the first ban lasts %v, the second %v as number %d; want 2s and 4s", a, b, second.Times)
 	}
 }
 
