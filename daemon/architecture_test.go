@@ -38,7 +38,7 @@ var law = []struct {
 	{"*", "check/inventory check/limit check/pressure check/protocol check/reputation check/schema check/score check/signature check/token",
 		"config cmd check capture", "only config builds checks, and only cmd uses their offline tools"},
 	{"*", "github.com/google/gopacket", "capture", "packets stay in capture"},
-	{"*", "testing nginxtest redistest", "nginxtest redistest", "test rigs stay in tests"},
+	{"*", "testing nginxtest redistest casefile labelled", "nginxtest redistest casefile labelled", "test rigs stay in tests"},
 }
 
 // ownCheck tells whether two packages lie in the same check's folder: only

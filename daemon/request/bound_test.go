@@ -10,6 +10,7 @@ import (
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/sallyport/sallyport/daemon/casefile"
 	"github.com/sallyport/sallyport/daemon/request/decode"
 )
 
@@ -245,8 +246,8 @@ func TestNothingOfARequestIsLeftAfterRelease(t *testing.T) {
 }
 
 func FuzzRequest(f *testing.F) {
-	for _, c := range readCases(f, "testdata/*.txt") {
-		r := parseCase(c.raw)
+	for _, c := range casefile.Read(f, "testdata/*.txt") {
+		r := opened(c)
 		var media, coding []byte
 		if h := r.Header("content-type"); h != nil {
 			media = h

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/daemon/casefile"
 	"github.com/sallyport/sallyport/daemon/request"
 )
 
@@ -171,8 +172,8 @@ func backends(t *testing.T) []backend {
 }
 
 // wire is the request as it goes over the wire.
-func (c findingCase) wire() []byte {
-	head, body, _ := bytes.Cut(c.raw, []byte("\n\n"))
+func wire(c casefile.Case) []byte {
+	head, body, _ := bytes.Cut(c.Raw, []byte("\n\n"))
 	lines := strings.Split(string(head), "\n")
 	has := func(name string) bool {
 		for _, l := range lines[1:] {
@@ -266,18 +267,18 @@ func TestWhatBackendsReadIsSeenFoundOrExplained(t *testing.T) {
 	used := map[string]bool{}
 	c := newCheck(t, Defaults())
 	read, refusals, found := 0, 0, 0
-	asks := casesOf(t, filepath.Join(backendDir, "requests.txt"))
-	asks = append(asks, casesOf(t, "testdata/*.txt")...)
-	asks = append(asks, casesOf(t, "../../request/testdata/*.txt")...)
+	asks := casefile.Read(t, filepath.Join(backendDir, "requests.txt"))
+	asks = append(asks, casefile.Read(t, "testdata/*.txt")...)
+	asks = append(asks, casefile.Read(t, "../../request/testdata/*.txt")...)
 	for _, one := range asks {
-		r := one.request()
+		r := opened(one)
 		if r.Header("host") == nil {
 			r.Headers = append(r.Headers, request.Header{Name: []byte("Host"), Value: []byte("x.org")})
 		}
 		findings := judge(c, r)
 		texts := seenTexts(r)
 		for _, b := range asked {
-			got, refused := b.ask(t, one.wire())
+			got, refused := b.ask(t, wire(one))
 			if refused {
 				refusals++
 				continue
@@ -299,14 +300,14 @@ func TestWhatBackendsReadIsSeenFoundOrExplained(t *testing.T) {
 			if len(wrong) == 0 {
 				continue
 			}
-			key := one.name + " | " + b.name
+			key := one.Name + " | " + b.name
 			if len(findings) > 0 {
 				found++
 				t.Logf("%s: found: %s; findings %v", key, strings.Join(wrong, ", "), ids(findings))
 				continue
 			}
 			if used[key] = true; !excuses[key] {
-				t.Errorf("%s: %s: not seen, found or explained:\n  %s\n  findings %v", one.at, key, strings.Join(wrong, "\n  "), ids(findings))
+				t.Errorf("%s: %s: not seen, found or explained:\n  %s\n  findings %v", one.At, key, strings.Join(wrong, "\n  "), ids(findings))
 			}
 		}
 		r.Release()

@@ -1,82 +1,24 @@
 package protocol
 
 import (
-	"bytes"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/sallyport/sallyport/daemon/casefile"
 	"github.com/sallyport/sallyport/daemon/request"
 )
 
-type findingCase struct {
-	name, at string
-	raw      []byte
-	want     []string
-}
-
-// cases reads the cases; testdata/README.md tells their form.
-func cases(t testing.TB) (out []findingCase) {
-	t.Helper()
-	return casesOf(t, "testdata/*.txt")
-}
-
-func casesOf(t testing.TB, pattern string) (out []findingCase) {
-	t.Helper()
-	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases at %s: %v", pattern, err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, line := range strings.Split(string(text), "\n") {
-			at := fmt.Sprintf("%s:%d", file, i+1)
-			switch {
-			case strings.HasPrefix(line, "== "):
-				out = append(out, findingCase{name: line[3:], at: at})
-			case strings.TrimSpace(line) == "" || line[0] == '#':
-			case len(out) == 0:
-				t.Fatalf("%s: a line before the first case", at)
-			case line[0] == '>':
-				raw, err := strconv.Unquote(`"` + strings.ReplaceAll(strings.TrimPrefix(line[1:], " "), `"`, `\"`) + `"`)
-				if err != nil {
-					t.Fatalf("%s: %v", at, err)
-				}
-				c := &out[len(out)-1]
-				if c.raw != nil {
-					raw = "\n" + raw
-				}
-				c.raw = append(c.raw, raw...)
-			case line != "!":
-				out[len(out)-1].want = append(out[len(out)-1].want, line)
-			}
-		}
-	}
-	return out
-}
-
-func (c findingCase) request() *request.Request {
+// opened makes a request of a case's.
+func opened(c casefile.Case) *request.Request {
+	from := c.Request()
 	r := request.Get()
-	head, body, found := bytes.Cut(c.raw, []byte("\n\n"))
-	lines := bytes.Split(head, []byte("\n"))
-	method, target, _ := bytes.Cut(lines[0], []byte(" "))
-	r.Method, r.URI = string(method), target
-	for _, line := range lines[1:] {
-		if len(line) < 2 {
-			continue
-		}
-		cut := bytes.IndexByte(line[1:], ':') + 1 // a name may begin with a colon
-		r.Headers = append(r.Headers, request.Header{Name: line[:cut], Value: bytes.TrimPrefix(line[cut+1:], []byte(" "))})
+	r.Method, r.URI = from.Method, from.URI
+	for _, h := range from.Headers {
+		r.Headers = append(r.Headers, request.Header(h))
 	}
-	if found {
-		r.Body = request.Body{Present: true, Bytes: body, Length: int64(len(body))}
+	if from.Body != nil {
+		r.Body = request.Body{Present: true, Bytes: from.Body, Length: int64(len(from.Body))}
 	}
 	return r
 }
@@ -84,26 +26,29 @@ func (c findingCase) request() *request.Request {
 func TestFindingsAreWhatTheirCasesSay(t *testing.T) {
 	c := newCheck(t, Defaults())
 	found := map[string]bool{}
-	for _, one := range cases(t) {
-		r := one.request()
+	for _, one := range casefile.Read(t, "testdata/*.txt") {
+		r := opened(one)
 		var got, want []string
 		for _, f := range judge(c, r) {
 			found[f.ID] = true
 			got = append(got, f.ID)
-			for _, w := range one.want {
+			for _, w := range one.Want {
 				if id, where, ok := strings.Cut(w, " "); ok && id == f.ID && where != f.Where {
-					t.Errorf("%s: %s is at %q, want %q", one.at, f.ID, f.Where, where)
+					t.Errorf("%s: %s is at %q, want %q", one.At, f.ID, f.Where, where)
 				}
 			}
 		}
-		for _, w := range one.want {
+		for _, w := range one.Want {
+			if w == "!" {
+				continue
+			}
 			id, _, _ := strings.Cut(w, " ")
 			want = append(want, id)
 		}
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
-			t.Errorf("%s: %s\n got %v\nwant %v", one.at, one.name, got, want)
+			t.Errorf("%s: %s\n got %v\nwant %v", one.At, one.Name, got, want)
 		}
 		r.Release()
 	}
@@ -119,13 +64,13 @@ func TestFindingsAreWhatTheirCasesSay(t *testing.T) {
 }
 
 func FuzzJudge(f *testing.F) {
-	for _, c := range cases(f) {
-		f.Add(c.raw)
+	for _, c := range casefile.Read(f, "testdata/*.txt") {
+		f.Add(c.Raw)
 	}
 	c := newCheck(f, Defaults())
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		one := findingCase{raw: raw}
-		r := one.request()
+		one := casefile.Case{Raw: raw}
+		r := opened(one)
 		defer r.Release()
 		judge(c, r)
 	})

@@ -1,19 +1,17 @@
 package protocol
 
 import (
-	"bytes"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"sort"
 	"strings"
 	"testing"
 
 	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/labelled"
 	"github.com/sallyport/sallyport/daemon/request"
 	"github.com/sallyport/sallyport/daemon/request/jsonl"
 )
@@ -40,50 +38,6 @@ func judge(c check.Check, r *request.Request) []check.Finding {
 	return v.Findings
 }
 
-// shared finds the folder of shared data, or skips the test.
-func shared(t testing.TB, name string) string {
-	t.Helper()
-	dir := os.Getenv("SALLYPORT_SHARED")
-	if dir == "" {
-		wd, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for ; wd != "/"; wd = filepath.Dir(wd) {
-			if _, err := os.Stat(filepath.Join(wd, "go.mod")); err == nil {
-				dir = filepath.Join(filepath.Dir(wd), "shared")
-			}
-		}
-	}
-	path := filepath.Join(dir, name)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("no shared data at %s; set SALLYPORT_SHARED to its folder", path)
-	}
-	return path
-}
-
-func eachLine(t testing.TB, path string, f func(line []byte)) {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	lines, err := jsonl.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var line []byte
-	for {
-		if line, _, err = lines.Next(line[:0]); err == io.EOF {
-			return
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		f(line)
-	}
-}
-
 // TestNoBenignRequestComesNearADenial takes the findings of one request for
 // independent, which is stricter than the policy, and demands less than 80.
 func TestNoBenignRequestComesNearADenial(t *testing.T) {
@@ -95,8 +49,8 @@ func TestNoBenignRequestComesNearADenial(t *testing.T) {
 		sets = sets[:2]
 	}
 	for _, name := range sets {
-		eachLine(t, shared(t, "data/"+name+".jsonl.gz"), func(line []byte) {
-			if !bytes.Contains(line, []byte(`"label": "benign"`)) && !bytes.Contains(line, []byte(`"label":"benign"`)) {
+		labelled.Each(t, labelled.Path(t, "data/"+name+".jsonl.gz"), func(line []byte, label string) {
+			if label != "benign" {
 				return
 			}
 			total++
