@@ -41,7 +41,7 @@ func TestAgainstSuricata(t *testing.T) {
 			continue
 		}
 		requests = append(requests, c)
-		if ruleOf[int(c.sid)] == "" && !strings.Contains(c.rule, "sallyport.value") && !strings.Contains(c.rule, "bits:") && !strings.Contains(c.rule, "threshold") && !strings.Contains(c.rule, "detection_filter") {
+		if ruleOf[int(c.sid)] == "" && !strings.Contains(c.rule, "sallyport.") && !strings.Contains(c.rule, "bits:") && !strings.Contains(c.rule, "threshold") && !strings.Contains(c.rule, "detection_filter") {
 			ruleOf[int(c.sid)] = c.rule
 			rules = append(rules, c.rule)
 		}

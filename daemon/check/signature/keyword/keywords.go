@@ -67,7 +67,7 @@ var All = join(
 		sticky("http.request_header", buffer.SRequestHeader), sticky("http_request_header", buffer.SRequestHeader),
 		sticky("file.data", buffer.SFileData), sticky("file.name", buffer.SFileName),
 
-		sticky("sallyport.value", buffer.SValue),
+		sticky("sallyport.value", buffer.SValue), proseKeyword,
 
 		urilenKeyword, bsizeKeyword, bufferlenKeyword, dsizeKeyword, isdataatKeyword,
 		byteTestKeyword, byteJumpKeyword, byteExtractKeyword, byteMathKeyword,
