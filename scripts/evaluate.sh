@@ -21,6 +21,7 @@ echo "== the shipped rules alone: known exploits, then benign requests and paylo
 "$bin" rules evaluate --rules 'rules/*.rules' --misses --min-covered 85 "$data/exploits.jsonl.gz" || failed=1
 "$bin" rules evaluate --rules 'rules/*.rules' --max-false 0.05 "$data/dev-recorded.jsonl.gz" "$data/train-recorded.jsonl.gz" \
 	"$data/dev.jsonl.gz" "$data/train.jsonl.gz" || failed=1
+"$bin" rules evaluate --rules 'rules/*.rules' --max-false 0 daemon/cmd/sallyport/testdata/benign.jsonl || failed=1
 
 echo "== the model alone, and all checks together with the shipped rules"
 printf '[defaults]\nmode = "enforce"\n[check.signature]\nrules = ["%s/rules/*.rules"]\n' "$PWD" >"$tmp/sallyport.toml"

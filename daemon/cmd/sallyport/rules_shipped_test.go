@@ -105,6 +105,28 @@ func TestShippedRulesCoverExploitsAndSpareBenignRequests(t *testing.T) {
 	}
 }
 
+// The requests were written to look like attacks and be none: searches for
+// commands and SQL, questions about code, pages of HTML, sources and diffs in
+// JSON, templates, statements, filters, logs and stack traces.
+func TestShippedRulesSpareRequestsThatTalkOfCode(t *testing.T) {
+	s := signature.Defaults()
+	s.Rules = []string{shipped(t)}
+	chk, err := signature.New(s, check.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := evaluateRules(chk, filepath.Join("testdata", "benign.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Benign < 1000 {
+		t.Fatalf("%d requests, expected more than 1000", f.Benign)
+	}
+	for _, a := range f.Alarms {
+		t.Errorf("%s (%s) is denied by %s: %s", a.ID, a.Source, strings.Join(a.Rules, ", "), a.Where)
+	}
+}
+
 func TestRulesEvaluateCountsCasesAndFalseAlarms(t *testing.T) {
 	dir := t.TempDir()
 	rules := filepath.Join(dir, "a.rules")

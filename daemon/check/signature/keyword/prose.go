@@ -1,14 +1,15 @@
 package keyword
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/sallyport/sallyport/daemon/check/signature/rule"
 )
 
-// prose asks whether the buffer holds sentences: an article, a comment, a
-// question about code. Code in a parameter is an attack; the same code among
-// sentences is somebody writing about it, and no rule can tell the two apart
+// prose asks whether the buffer holds sentences or the lines of a file: an
+// article, a comment, a question about code, a source. Code in a parameter is an attack; the same code among
+// them is somebody writing about it, and no rule can tell the two apart
 // by the code alone.
 type prose struct{ want bool }
 
@@ -22,7 +23,11 @@ const (
 	proseCommon  = 2 // how many of those are words that sentences cannot do without
 	proseScatter = 4 // so many different ones anywhere make the text prose, too
 	proseLooked  = 4096
+	pageLines    = 5 // lines with a word on them
 )
+
+// fence opens a block of code in Markdown.
+var fence = []byte("```")
 
 // isProse looks at the first bytes of a text for a run of words with common
 // ones among them. Words of SQL, shells and markup do not count as common.
@@ -31,6 +36,9 @@ func isProse(b []byte) bool {
 		return false
 	}
 	b = b[:min(len(b), proseLooked)]
+	if isPage(b) || bytes.Contains(b, fence) {
+		return true
+	}
 	run, common, scattered, distinct := 0, 0, uint64(0), 0
 	for i := 0; i < len(b); {
 		start := i
@@ -69,6 +77,33 @@ func isProse(b []byte) bool {
 		i = gap(b, i, &run, &common)
 	}
 	return false
+}
+
+// isPage says whether a text has the lines of a file: a parameter has few, and
+// none that is longer than a person writes.
+func isPage(b []byte) bool {
+	lines, letters := 0, 0
+	for len(b) > 0 && lines < pageLines {
+		line := b
+		if at := bytes.IndexByte(b, '\n'); at >= 0 {
+			line, b = b[:at], b[at+1:]
+		} else {
+			b = nil
+		}
+		if len(line) > 400 {
+			return false
+		}
+		letters = 0
+		for _, c := range line {
+			if isLetter(c) {
+				letters++
+			}
+		}
+		if letters >= 3 {
+			lines++
+		}
+	}
+	return lines >= pageLines
 }
 
 // gap walks over what stands between two words of a sentence; anything else
@@ -130,7 +165,7 @@ var commonWords = func() map[string]int {
 
 var proseKeyword = &Keyword{
 	Name: "sallyport.prose",
-	Help: "sallyport.prose:yes|no: whether the buffer holds sentences",
+	Help: "sallyport.prose:yes|no: whether the buffer holds sentences, or many lines of text",
 	Parse: func(b *Builder, o rule.Option) error {
 		switch o.Value {
 		case "yes", "no":
