@@ -4,14 +4,14 @@
 # every byte.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-one=${ONE:-$PWD/build/reproducible}
+one=$PWD/build/reproducible
 copy=$(mktemp -d "${TMPDIR:-/tmp}/another place.XXXXXX")
 trap 'rm -rf "$copy"' EXIT
-[ -n "${ONE:-}" ] || DIST=$one scripts/packages.sh >/dev/null
+(umask 077 && tar -c --exclude=./.git --exclude=./build --exclude=./dist --exclude=./.cache . | tar -x -m --no-same-permissions -C "$copy")
+DIST=$one scripts/packages.sh >/dev/null
 cache=$(scripts/go env GOCACHE) modules=$(scripts/go env GOMODCACHE)
 (
     umask 077
-    tar -c --exclude=./.git --exclude=./build --exclude=./dist --exclude=./.cache . | tar -x -m --no-same-permissions -C "$copy"
     cd "$copy"
     mkdir home
     env -u SOURCE_DATE_EPOCH HOME="$copy/home" GOCACHE="$cache" GOMODCACHE="$modules" TZ=Pacific/Auckland LC_ALL=C.UTF-8 \

@@ -103,7 +103,10 @@ var ways = []way{
 }
 
 func request(method string, t *Target, path, headers, body string) string {
-	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sallyport-prove\r\n%s\r\n%s", method, path, t.Host, headers, body)
+	if !strings.HasPrefix(headers, "user-agent:") {
+		headers = "User-Agent: sallyport-prove\r\n" + headers
+	}
+	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n%s", method, path, t.Host, headers, body)
 }
 
 func post(t *Target, body string) string {
@@ -150,6 +153,23 @@ func Prove(ctx context.Context, targets []Target, canaries Canaries, bound int64
 		}
 	}
 	return out, nil
+}
+
+// Await waits, ten seconds at most, until NGINX's workers that know the doors
+// have taken over after a reload. What is wrong then is for Prove to tell.
+func Await(ctx context.Context, targets []Target, canaries Canaries) error {
+	p := &prover{canaries: canaries}
+	for i := range targets {
+		if t := &targets[i]; t.Skip == "" && heads(t.Mode) {
+			for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
+				if proof, err := p.one(t, ways[0]); err != nil || proof.Inspected {
+					return err
+				}
+			}
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // ways are those in which a target can be sent a canary.

@@ -18,6 +18,7 @@ import (
 // plainDoors are two doors as someone might write them from NGINX's manual:
 // a 2xx is taken for a verdict, and nothing inherited is set back.
 const plainDoors = `
+    include sallyport/server.conf;
     location = /_enter { internal; proxy_pass http://sallyport/enter; proxy_pass_request_body off; proxy_set_header Content-Length ""; META }
     location = /_body { internal; if ($no_body) { return 204; } proxy_pass http://sallyport/body; META }
     location = /_leave { internal; proxy_pass http://sallyport/leave; proxy_pass_request_body off; proxy_set_header Content-Length ""; META }
@@ -29,7 +30,7 @@ const plainDoors = `
     }`
 
 const plainMeta = `proxy_http_version 1.1; proxy_set_header Connection "";
-    proxy_set_header X-Sallyport-Meta "1 $request_id $remote_addr $remote_port $server_addr $server_port $connection $ssl_protocol $ssl_cipher $server_protocol $request_method $content_length $no_body inline";
+    proxy_set_header X-Sallyport-Meta "1 $request_id $remote_addr $remote_port $server_addr $server_port $connection $ssl_protocol $ssl_cipher $server_protocol $request_method $content_length 0 inline";
     proxy_set_header X-Sallyport-Uri $request_uri;`
 
 // ourDoors are the same by the include files.
@@ -57,7 +58,7 @@ var holes = []struct {
 	{title: "headers not passed on", early: `proxy_pass_request_headers off;`, way: "header"},
 	{title: "405 answered by the backend's location", early: `error_page 405 = TO;`, way: "TRACE"},
 	{title: "a backend that takes h2c", behind: `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;`, way: "a change to h2c", ours: true},
-	{title: "two named locations of one name", early: `location TO { proxy_pass BACKEND/; }`, way: "its configuration", ours: true},
+	{title: "two named locations of one name", early: `location TO { proxy_pass BACKEND; }`, way: "its configuration", ours: true},
 }
 
 // eagerBackend answers everything, and takes every upgrade.
@@ -96,7 +97,10 @@ func eagerBackend(t *testing.T) string {
 func provenIn(t *testing.T, conf nginxtest.Conf) (broken map[string]string, proofs []Proof) {
 	t.Helper()
 	if said, err := nginxtest.Test(t, conf); err != nil {
-		t.Skipf("this NGINX refuses it: %s", said)
+		if strings.Contains(said, "duplicate location") {
+			t.Skipf("this NGINX refuses it: %s", said)
+		}
+		t.Fatal(said)
 	}
 	n := nginxtest.Start(t, conf)
 	book := serveDoor(t, n.Door)

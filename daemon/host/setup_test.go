@@ -40,7 +40,7 @@ func serveDoor(t *testing.T, socket string) local {
 	p.Index()
 	book := canary.New()
 	d := door.NewServer(inspect.New(p, inspect.Options{State: keyed.New(100, 1), Canaries: book}), door.Settings{
-		EnterTimeout: 500 * time.Millisecond, LeaveTimeout: 5 * time.Second, MaxHeld: 1000, MaxConnections: 100, MaxBodyMemory: 64 << 20, MaxHeadBytes: 1 << 20})
+		EnterTimeout: 500 * time.Millisecond, LeaveTimeout: 2 * time.Second, MaxHeld: 1000, MaxConnections: 100, MaxBodyMemory: 64 << 20, MaxHeadBytes: 1 << 20})
 	l, err := door.Listen(socket, 0o666, "")
 	if err != nil {
 		t.Fatal(err)
@@ -191,7 +191,9 @@ func proveAll(t *testing.T, conf string, book local, plan *Plan) {
 		t.Fatal(err)
 	}
 	targets := Targets(c, "site.example")
-	awaitDoors(t, targets, book)
+	if err := Await(t.Context(), targets, book); err != nil {
+		t.Fatal(err)
+	}
 	proofs, err := Prove(t.Context(), targets, book, 1<<20)
 	if err != nil {
 		t.Fatal(err)
@@ -210,28 +212,6 @@ func proveAll(t *testing.T, conf string, book local, plan *Plan) {
 		if !strings.HasPrefix(g.Location, "@") && !proven[g.Location] {
 			t.Errorf("location %s was not proven: %+v", g.Location, proofs)
 		}
-	}
-}
-
-// awaitDoors waits until the workers that know the doors have taken over.
-func awaitDoors(t *testing.T, targets []Target, book local) {
-	t.Helper()
-	p := &prover{canaries: book}
-	for i := range targets {
-		if targets[i].Mode == "" || targets[i].Skip != "" {
-			continue
-		}
-		for range 40 {
-			proof, err := p.one(&targets[i], ways[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			if proof.Inspected {
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		return
 	}
 }
 

@@ -6,5 +6,5 @@ remove | 0) ;;
 *) exit 0 ;;
 esac
 [ -d /run/systemd/system ] || exit 0
-systemctl disable --now sallyport-watch.service sallyport.service sallyport.socket sallyport-control.socket sallyport-metrics.socket >/dev/null 2>&1 || true
+systemctl disable --now sallyport-prove.timer sallyport-watch.service sallyport.service sallyport.socket sallyport-control.socket sallyport-metrics.socket >/dev/null 2>&1 || true
 exit 0

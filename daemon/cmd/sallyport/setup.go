@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -185,7 +184,9 @@ func (s *setting) apply(before, after map[string]string, plan *host.Plan) error 
 	if !s.proof {
 		return nil
 	}
-	time.Sleep(500 * time.Millisecond) // the new workers take over
+	if err := s.await(plan); err != nil {
+		return undo(fmt.Errorf("%w; --no-proof sets up without asking the daemon", err))
+	}
 	proofs, err := prove(s.c.Context(), s.nginx.Conf, s.server, s.socket, "")
 	if err != nil {
 		return undo(err)
@@ -194,6 +195,23 @@ func (s *setting) apply(before, after map[string]string, plan *host.Plan) error 
 		return undo(fmt.Errorf("%d canaries were not inspected as the mode promises", failed))
 	}
 	return nil
+}
+
+// await waits for the new workers.
+func (s *setting) await(plan *host.Plan) error {
+	c, err := nginxconf.Read(s.nginx.Conf)
+	if err != nil {
+		return err
+	}
+	var targets []host.Target
+	for _, t := range host.Targets(c, s.server) {
+		for _, g := range plan.Guarded {
+			if t.Location == g.Location && t.Mode == g.Mode {
+				targets = append(targets, t)
+			}
+		}
+	}
+	return host.Await(s.c.Context(), targets, &daemonCanaries{ctx: s.c.Context(), socket: s.socket})
 }
 
 // guardedOnly are the proofs of what the plan guards.
