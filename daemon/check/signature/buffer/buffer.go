@@ -235,6 +235,9 @@ func (s *Set) make(id ID, arg string) Value {
 	if id == SValue {
 		return s.clientValues(arg == "all")
 	}
+	if id == SFileName && arg == "sent" && len(s.Req.Body) == 0 {
+		return Value{}
+	}
 	return s.suricata(id)
 }
 

@@ -547,8 +547,7 @@ func (s *Set) files(name bool) Value {
 		return Value{}
 	}
 	body := s.decoded()
-	ct, _ := s.header("content-type")
-	if b := boundary(ct); b != nil && bytes.Equal(s.Req.Method, []byte("POST")) {
+	if b := boundary(s.mergedHeader("content-type").One); b != nil && bytes.Equal(s.Req.Method, []byte("POST")) {
 		first := len(s.parts)
 		s.multipart(body, b, name)
 		return Value{Many: s.parts[first:len(s.parts):len(s.parts)], Present: len(s.parts) > first}
@@ -582,24 +581,26 @@ func indexFold(b []byte, lower string) int {
 	return -1
 }
 
-// boundary is the boundary of a multipart content type, or nil.
+// boundary is the boundary that a content type names, or nil. The type itself
+// does not matter to Suricata.
 func boundary(ct []byte) []byte {
-	if len(ct) < 10 || !bytes.EqualFold(ct[:10], []byte("multipart/")) {
-		return nil
+	for first := true; len(ct) > 0; first = false {
+		var part []byte
+		part, ct, _ = bytes.Cut(ct, []byte(";"))
+		part = trim(part)
+		if first || len(part) < 10 || !equalFold(part[:9], "boundary=") {
+			continue
+		}
+		b := part[9:]
+		if j := bytes.IndexAny(b, ", \t"); j >= 0 && b[0] != '"' {
+			b = b[:j]
+		}
+		b = bytes.Trim(b, `"`)
+		if len(b) > 0 && len(b) <= 200 {
+			return b
+		}
 	}
-	i := indexFold(ct, "boundary=")
-	if i < 0 {
-		return nil
-	}
-	b := ct[i+9:]
-	if j := bytes.IndexAny(b, ";, \t"); j >= 0 && b[0] != '"' {
-		b = b[:j]
-	}
-	b = bytes.Trim(b, `"`)
-	if len(b) == 0 || len(b) > 200 {
-		return nil
-	}
-	return b
+	return nil
 }
 
 // maxFiles bounds the files taken from one multipart body.

@@ -39,7 +39,7 @@ func (d *base64Decode) Match(c *Cursor) bool {
 		return true
 	}
 	inner := Cursor{Buf: out, Vars: c.Vars, Env: c.Env}
-	return run(d.data, &inner)
+	return run(d.data, &inner) == held
 }
 
 // maxBase64 bounds the text that is decoded, in bytes.

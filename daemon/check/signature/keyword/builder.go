@@ -287,6 +287,7 @@ func Compile(r *rule.Rule, files *rule.Files) (*Program, error) {
 		return b.Prog, Skip{reason}
 	}
 	b.groups()
+	b.requestFiles()
 	b.wholeValues()
 	b.packetData()
 	b.Prog.Vars = len(b.vars)
@@ -364,7 +365,7 @@ func (b *Builder) groups() {
 	}
 	for i := range b.Prog.Groups {
 		g := &b.Prog.Groups[i]
-		settle(g.Steps)
+		settle(g.Steps, b.snort3())
 		if _, ok := b.absent[g.Spec.Key]; ok {
 			g.Absent = true
 		}
@@ -381,6 +382,19 @@ func (b *Builder) groups() {
 		}
 		if !found {
 			b.Prog.Groups = append(b.Prog.Groups, Group{Spec: b.absent[key].spec, Absent: true, OnlyAbsent: true})
+		}
+	}
+}
+
+// requestFiles keeps a rule about the direction to the server from looking at
+// the names of files that are asked for: those are the answer's.
+func (b *Builder) requestFiles() {
+	for i := range b.Prog.Groups {
+		if g := &b.Prog.Groups[i]; b.Prog.Directed && g.Spec.ID == buffer.SFileName {
+			s := *g.Spec
+			s.Arg = "sent"
+			s.Key = specKey(s.ID, s.Arg, s.Transforms)
+			g.Spec = &s
 		}
 	}
 }
@@ -428,24 +442,57 @@ func (b *Builder) packetData() {
 	}
 }
 
-// settle tells each searcher whether steps behind it depend on its place.
-func settle(steps []Step) {
+// settle tells each searcher whether steps behind it depend on its place. In
+// Suricata that is asked of the content or expression right before a relative
+// step alone, and a content bound by distance only does not need another place.
+func settle(steps []Step, snort3 bool) {
 	for i, s := range steps {
 		if a, ok := s.(interface{ setAgain(bool) }); ok {
-			again := false
-			for _, n := range steps[i+1:] {
-				if isRelative(n) {
-					again = true
-					break
-				}
-				if f, ok := n.(interface{ moves() bool }); ok && f.moves() {
-					break
-				}
+			if snort3 {
+				a.setAgain(needed(steps[i+1:]))
+			} else {
+				a.setAgain(neededHere(s, steps[i+1:]))
 			}
-			a.setAgain(again)
 		}
 		if d, ok := s.(*base64Decode); ok {
-			settle(d.data)
+			settle(d.data, snort3)
 		}
 	}
+}
+
+// needed says whether a step depends on the place of the one before the list,
+// up to the next that moves the cursor.
+func needed(behind []Step) bool {
+	for _, n := range behind {
+		if isRelative(n) {
+			return true
+		}
+		if f, ok := n.(interface{ moves() bool }); ok && f.moves() {
+			return false
+		}
+	}
+	return false
+}
+
+// neededHere is needed as Suricata has it for s.
+func neededHere(s Step, behind []Step) bool {
+	_, content := s.(*Content)
+	for _, n := range behind {
+		_, last := n.(*PCRE)
+		relative := isRelative(n)
+		switch n := n.(type) {
+		case *Content:
+			last = true
+			relative = n.hasWin || n.hasDistance && (n.Negated || !content)
+		case *base64Decode:
+			relative = false
+		}
+		if relative {
+			return true
+		}
+		if last {
+			return false
+		}
+	}
+	return false
 }

@@ -290,6 +290,9 @@ func (j *byteJump) Match(c *Cursor) bool {
 		jump = -jump
 	}
 	pos := end + jump + j.post.value(c)
+	if pos < 0 && j.whole {
+		pos = 0 // Suricata's jump back ends at the begin
+	}
 	if pos < 0 || pos > len(c.Buf) {
 		return false
 	}

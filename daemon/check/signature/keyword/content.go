@@ -24,6 +24,10 @@ type Content struct {
 	starts, ends        bool
 	again               bool
 	rare                int // index of the byte in Text that is rarest in requests
+	// suricata says that Suricata's search is followed where it is peculiar: a
+	// within that ends before the buffer begins bounds nothing (the bound is a
+	// negative number without sign), and see Search for endswith.
+	suricata bool
 }
 
 // maxContent bounds a content, in bytes.
@@ -50,7 +54,9 @@ func (c *Content) window(k *Cursor, base int) (lo, hi int) {
 		}
 		lo = base + d
 		if c.hasWin {
-			hi = min(hi, base+d+c.within.value(k))
+			if end := base + d + c.within.value(k); end >= 0 || !c.suricata {
+				hi = min(hi, end)
+			}
 		}
 		if c.hasDepth {
 			hi = min(hi, base+c.offset.value(k)+c.depth.value(k))
@@ -69,7 +75,9 @@ func (c *Content) window(k *Cursor, base int) (lo, hi int) {
 		if hi < n {
 			return 0, -1
 		}
-		lo = max(lo, n-len(c.Text))
+		if !c.Negated || !c.suricata {
+			lo = max(lo, n-len(c.Text))
+		}
 	}
 	return lo, hi
 }
@@ -87,6 +95,11 @@ func (c *Content) Search(k *Cursor, base, from int) (next int, ok bool) {
 		return 0, false
 	}
 	at += lo
+	if c.ends && c.Negated && c.suricata && at+len(c.Text) != hi-lo {
+		// Suricata looks at the first place alone, and counts its end from the
+		// buffer's begin but the buffer's from the content's offset.
+		return 0, false
+	}
 	if !c.Negated {
 		k.Pos = at + len(c.Text)
 		k.MarkAt, k.MarkEnd = at, k.Pos
@@ -257,7 +270,7 @@ var contentKeyword = &Keyword{
 		if err != nil {
 			return err
 		}
-		c := &Content{Text: text, Negated: neg}
+		c := &Content{Text: text, Negated: neg, suricata: !b.snort3()}
 		b.last = c
 		b.add(b.spec(false), c)
 		for _, m := range parts[1:] {
@@ -393,7 +406,7 @@ var uricontentKeyword = &Keyword{
 		if err != nil {
 			return err
 		}
-		c := &Content{Text: text, Negated: neg}
+		c := &Content{Text: text, Negated: neg, suricata: true}
 		c.settle()
 		b.last, b.http = c, true
 		b.add(newSpec(buffer.SURI, ""), c)

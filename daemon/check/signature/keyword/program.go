@@ -133,26 +133,40 @@ func isRelative(s Step) bool {
 }
 
 // Run says whether steps hold in b. A content whose followers fail is tried
-// at its next place, as all engines do.
+// at its next place, where they depend on it.
 func Run(steps []Step, b []byte, vars []int64, e *Env) (at, end int, ok bool) {
 	c := &e.cursor
 	*c = Cursor{Buf: b, Vars: vars, Env: e, MarkAt: -1}
-	if !run(steps, c) {
+	if run(steps, c) != held {
 		return 0, 0, false
 	}
 	return c.MarkAt, c.MarkEnd, true
 }
 
-func run(steps []Step, c *Cursor) bool {
+// outcome of a list of steps: missed lets a step before them try its next
+// place, stopped does not.
+type outcome int8
+
+const (
+	missed outcome = iota
+	held
+	stopped
+)
+
+func run(steps []Step, c *Cursor) outcome {
+	failed := missed
 	for i, s := range steps {
 		if c.Env.Steps--; c.Env.Steps < 0 {
 			c.Env.Spent = true
-			return false
+			return stopped
 		}
 		f, ok := s.(Searcher)
 		if !ok || !f.Again() {
 			if !s.Match(c) {
-				return false
+				return max(failed, fatal(s))
+			}
+			if t, ok := s.(*Content); ok && t.suricata && !t.Negated {
+				failed = stopped // nothing behind depends on its place
 			}
 			continue
 		}
@@ -161,16 +175,34 @@ func run(steps []Step, c *Cursor) bool {
 			c.Pos = base
 			next, found := f.Search(c, base, from)
 			if !found {
-				return false
+				return max(failed, fatal(s))
 			}
-			if run(steps[i+1:], c) {
-				return true
+			if r := run(steps[i+1:], c); r != missed {
+				return r
 			}
 			if c.Env.Steps < 0 {
-				return false
+				return stopped
 			}
 			from = next
 		}
 	}
-	return true
+	return held
+}
+
+// fatal is what the failure of a step means for those before it: in Suricata
+// a step that depends on none of them ends the search.
+func fatal(s Step) outcome {
+	stops := false
+	switch s := s.(type) {
+	case *Content:
+		stops = s.suricata && !s.Relative()
+	case *dataAt:
+		stops = !s.snort3 && s.n.v == 0 && !(s.relative && s.negated)
+	case *length, *dataset:
+		stops = true
+	}
+	if stops {
+		return stopped
+	}
+	return missed
 }
