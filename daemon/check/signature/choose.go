@@ -71,7 +71,8 @@ func piece(id buffer.ID, t string) string {
 		}
 		if to > from {
 			part := t[from:to]
-			if from >= 2 && t[from-2:from] == "\r\n" {
+			// The first name of all stands behind the request line, not among the fields.
+			if from >= 2 && t[from-2:from] == "\r\n" && (from > 2 || id != buffer.SHeaderNames) {
 				part = "\r\n" + part
 			}
 			if strings.HasPrefix(t[to:], "\r\n") {

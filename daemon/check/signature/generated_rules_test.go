@@ -183,12 +183,13 @@ func (m maker) part(n named, v []byte) string {
 	sticky := n.modifier == "" || m.chance(60)
 	var s strings.Builder
 	change := func(b []byte) []byte { return b }
+	altered := false // then a text that is there comes first, or Suricata 7 leaves out the transform
 	if sticky {
 		s.WriteString(n.sticky)
 		// Suricata 7 leaves out the transforms of the first value of several, now and then.
 		if m.chance(15) && n.id != buffer.SRequestHeader && n.id != buffer.SFileData && n.id != buffer.SFileName {
 			name := m.one("to_lowercase", "to_uppercase", "dotprefix", "strip_whitespace", "compress_whitespace", "url_decode", "header_lowercase", "strip_pseudo_headers")
-			change = caseTransforms[name]
+			change, altered = caseTransforms[name], true
 			s.WriteString("; " + name)
 		}
 	}
@@ -201,7 +202,7 @@ func (m maker) part(n named, v []byte) string {
 			continue
 		}
 		not := ""
-		if m.chance(18) {
+		if m.chance(18) && (last != nil || !altered) {
 			not = "!"
 		}
 		modify := ""
