@@ -63,7 +63,8 @@ type Settings struct {
 	MinRequests int `toml:"min_requests"`
 	// NormalMS is what a route's answers take in quiet times, in milliseconds; 0 learns it.
 	NormalMS float64 `toml:"normal_ms"`
-	// CPUShare is the share of all CPUs, 0 to 1, past which the daemon itself is overloaded; 0 never is.
+	// CPUShare is the share of all CPUs that the daemon may use, 0 to 1, past
+	// which it is itself overloaded; 0 never is.
 	CPUShare float64 `toml:"cpu_share"`
 	// HeldShare is the share of server.max_held past which it is overloaded.
 	HeldShare float64 `toml:"held_share"`
@@ -113,7 +114,7 @@ func New(s Settings, env check.Env) (check.Check, error) {
 			return nil, &check.SettingError{Key: x.key, Err: fmt.Errorf("is %v, expected %v to %v", x.v, x.min, x.max)}
 		}
 	}
-	c := &Check{s: s, interval: time.Duration(s.IntervalMS) * time.Millisecond, m: &memory{}}
+	c := &Check{s: s, interval: time.Duration(s.IntervalMS) * time.Millisecond, m: &memory{own: own{cpu: processTime}}}
 	if old, ok := env.Old.(*Check); ok {
 		c.m = old.m
 	} else {
@@ -250,8 +251,10 @@ func (g *gauge) step(suffers, calm bool, c *Check) {
 type own struct {
 	gauge
 	next atomic.Int64
-	cpu  time.Duration
+	used time.Duration
 	at   time.Time
+	// cpu reads the CPU time used until a moment, and the moment.
+	cpu func() (used time.Duration, at time.Time)
 }
 
 func (o *own) look(now time.Time, c *Check) {
@@ -263,20 +266,21 @@ func (o *own) look(now time.Time, c *Check) {
 	if full := c.m.held.Load(); full != nil && (*full)() > c.s.HeldShare {
 		suffers = true
 	}
-	used, at := processTime(), time.Now()
+	used, at := o.cpu()
 	if c.s.CPUShare > 0 && !o.at.IsZero() {
-		elapsed := at.Sub(o.at)
-		suffers = suffers || elapsed > 0 && float64(used-o.cpu) > c.s.CPUShare*float64(elapsed)*float64(runtime.NumCPU())
+		// The CPUs that the daemon may use, which a control group may bound.
+		elapsed := float64(at.Sub(o.at)) * float64(runtime.GOMAXPROCS(0))
+		suffers = suffers || elapsed > 0 && float64(used-o.used) > c.s.CPUShare*elapsed
 	}
-	o.cpu, o.at = used, at
+	o.used, o.at = used, at
 	o.step(suffers, !suffers, c)
 }
 
-// processTime is the CPU time that this process used.
-func processTime() time.Duration {
+// processTime is the CPU time that this process used until now.
+func processTime() (used time.Duration, at time.Time) {
 	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
+		used = time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	return used, time.Now()
 }

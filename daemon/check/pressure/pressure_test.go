@@ -3,6 +3,7 @@ package pressure
 import (
 	"container/heap"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -166,6 +167,58 @@ func TestAFullTableOfHeldRequestsSheds(t *testing.T) {
 	}
 	if f := c.letIn("low", now); f == nil || !strings.Contains(f.Message, "the daemon itself") {
 		t.Errorf("%+v", f)
+	}
+}
+
+// The CPU time is the test's own: 80% of all CPUs is under the bound of 0.9,
+// 95% is past it, and below it again the level goes down step by step.
+func TestADaemonShortOfCPUSheds(t *testing.T) {
+	c := newCheck(t, func(s *Settings) { s.CPUShare = 0.9 })
+	share, used, at := 0.8, time.Duration(0), start
+	c.m.own.cpu = func() (time.Duration, time.Time) {
+		used += time.Duration(share * float64(c.interval) * float64(runtime.GOMAXPROCS(0)))
+		at = at.Add(c.interval)
+		return used, at
+	}
+	now := start
+	if shed := c.run(&now, 5*time.Second, 20*time.Millisecond, 200); len(shed) != 0 {
+		t.Errorf("below cpu_share: %v", shed)
+	}
+	share = 0.95
+	c.run(&now, 5*time.Second, 20*time.Millisecond, 200)
+	if shed := c.run(&now, 2*time.Second, 20*time.Millisecond, 200); shed["low"] < 0.9 || shed["normal"] < 0.8 || shed["critical"] != 0 {
+		t.Errorf("past cpu_share: %v", shed)
+	}
+	if f := c.letIn("low", now); f == nil || f.Status != 503 || !strings.Contains(f.Message, "the daemon itself") {
+		t.Errorf("%+v", f)
+	}
+	share = 0.8
+	_, high := c.Level("s")
+	c.run(&now, 6*time.Second, 20*time.Millisecond, 200)
+	if _, own := c.Level("s"); own >= high || own == 0 {
+		t.Errorf("six seconds of calm: level %v, before %v, want a gradual fall", own, high)
+	}
+	c.run(&now, 40*time.Second, 20*time.Millisecond, 200)
+	if _, own := c.Level("s"); own != 0 {
+		t.Errorf("after calm: level %v", own)
+	}
+}
+
+// The same with a process that is really busy: this one.
+func TestABusyProcessNoticesItself(t *testing.T) {
+	c := newCheck(t, func(s *Settings) { s.CPUShare, s.IntervalMS = 0.01, 50 })
+	now, sink := start, 0
+	for used, _ := processTime(); ; now = now.Add(time.Second) {
+		c.letIn("low", now)
+		if _, own := c.Level("s"); own > 0 {
+			return
+		}
+		for i := range 20_000_000 {
+			sink += i * i
+		}
+		if spent, _ := processTime(); spent-used > 20*time.Second {
+			t.Fatal("20 seconds of CPU time went unnoticed", sink)
+		}
 	}
 }
 
