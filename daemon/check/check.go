@@ -106,6 +106,8 @@ type Visit struct {
 	Site, Route string
 	// Priority is the route's: "critical", "normal" or "low".
 	Priority string
+	// Token reads the request's token, nil where no check verifies tokens.
+	Token TokenReader
 	// State holds counters and small state by key. It is shared by all
 	// requests of the daemon; an offline judgement gets an empty one.
 	State *keyed.Store
@@ -148,6 +150,17 @@ type Check interface {
 	// Needs says on which visits Judge is to be called.
 	Needs() Phase
 	Judge(v *Visit)
+}
+
+// TokenReader reads the token of a request, after verifying it: once, however
+// many ask. The check that verifies tokens is one. The walk attaches it to the
+// visit, so that whoever asks need not know which check that is.
+type TokenReader interface {
+	// Claim is a claim as text. It is not ok without a token, for one that does
+	// not hold, and for a claim that is not there or no single value.
+	Claim(r *request.Request, name string) (value string, ok bool)
+	// Verifies says whether there are keys to verify a token by.
+	Verifies() bool
 }
 
 // FindingObserver is a Check, or other part, that hears what was found and

@@ -69,7 +69,7 @@ func (i *Inspector) Begin(r *request.Request, door string) *Walk {
 		r.Source = i.Sources.Source(r.Client.Addr(), w.started)
 	}
 	w.visit = check.Visit{
-		Request: r, Now: w.started, Site: w.route.Site, Route: w.route.Name, Priority: w.route.Priority,
+		Request: r, Now: w.started, Site: w.route.Site, Route: w.route.Name, Priority: w.route.Priority, Token: w.route.Token,
 		State: i.State, Stateless: i.Stateless, Findings: w.visit.Findings[:0],
 	}
 	return w

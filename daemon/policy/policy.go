@@ -79,6 +79,8 @@ type Route struct {
 	Slots []Slot
 	// Head and Body are the checks to call on each visit, in order.
 	Head, Body []check.Check
+	// Token reads the tokens of requests, nil where no check verifies them.
+	Token check.TokenReader
 	// DenyAt is the score, 0 to 100, from which a request is denied, and
 	// DenyAtName the threshold's name.
 	DenyAt     float64
@@ -212,10 +214,13 @@ func (r *Route) Match(path string, methods []string) error {
 
 // SetChecks gives the route its checks, in running order.
 func (r *Route) SetChecks(slots []Slot) {
-	r.Slots, r.Head, r.Body = slots, nil, nil
+	r.Slots, r.Head, r.Body, r.Token = slots, nil, nil, nil
 	for _, s := range slots {
 		if s.Mode == Off {
 			continue
+		}
+		if t, ok := s.Check.(check.TokenReader); ok && t.Verifies() {
+			r.Token = t
 		}
 		if s.Check.Needs()&check.Head != 0 {
 			r.Head = append(r.Head, s.Check)

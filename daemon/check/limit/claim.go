@@ -62,10 +62,10 @@ func newClaims(jwks string, names []string) (*claims, error) {
 	return c, nil
 }
 
-// claim is a claim of a token, nil when the token is not valid or has none.
-func (c *claims) claim(raw []byte, name string) []byte {
+// claim is a claim of a token, empty when the token is not valid or has none.
+func (c *claims) claim(raw []byte, name string) string {
 	if len(raw) == 0 || len(raw) > maxToken {
-		return nil
+		return ""
 	}
 	h := xxhash.Sum64(raw)
 	c.mu.Lock()
@@ -86,12 +86,9 @@ func (c *claims) claim(raw []byte, name string) []byte {
 		c.mu.Unlock()
 	}
 	if t.expires != 0 && c.now().Unix() >= t.expires {
-		return nil
+		return ""
 	}
-	if v, ok := t.claims[name]; ok {
-		return []byte(v)
-	}
-	return nil
+	return t.claims[name]
 }
 
 // read verifies a token; one that is not valid is remembered with no claims.

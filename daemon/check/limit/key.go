@@ -75,6 +75,7 @@ func parseParts(key []string) ([]keyPart, error) {
 // subject is what a key is made of: a request under way, or one that ended.
 type subject struct {
 	request     *request.Request // nil once it ended
+	token       check.TokenReader
 	address     netip.Addr
 	site, route string
 	method      string
@@ -85,7 +86,7 @@ type subject struct {
 
 func ofVisit(v *check.Visit) subject {
 	r := v.Request
-	return subject{request: r, address: r.Client.Addr(), site: v.Site, route: v.Route, method: r.Method, hostBytes: r.Host}
+	return subject{request: r, token: v.Token, address: r.Client.Addr(), site: v.Site, route: v.Route, method: r.Method, hostBytes: r.Host}
 }
 
 func ofOutcome(o *outcome.Outcome) subject {
@@ -193,8 +194,12 @@ func (l *limit) build(k *keyBuffer, c *Check, s *subject, whole bool) (ok bool) 
 			if s.request == nil {
 				return false // a request's own values are gone once it ended
 			}
-			v := c.value(p, s.request)
-			if len(v) > 0 {
+			if p.kind == partClaim {
+				if v := c.claim(s, p.name); v != "" {
+					k.addString(v)
+					continue
+				}
+			} else if v := c.value(p, s.request); len(v) > 0 {
 				k.add(v)
 				continue
 			}
@@ -209,7 +214,17 @@ func (l *limit) build(k *keyBuffer, c *Check, s *subject, whole bool) (ok bool) 
 	return true
 }
 
-// value is a request's header, cookie, api key or claim.
+// claim is a claim of a request's token: as the check reads that verifies
+// tokens, unless jwks_file names other keys.
+func (c *Check) claim(s *subject, name string) string {
+	if s.token == nil || c.claims.keys != nil {
+		return c.claims.claim(bearer(s.request), name)
+	}
+	v, _ := s.token.Claim(s.request, name)
+	return v
+}
+
+// value is a request's header, cookie or api key.
 func (c *Check) value(p *keyPart, r *request.Request) []byte {
 	switch p.kind {
 	case partHeader:
@@ -221,8 +236,6 @@ func (c *Check) value(p *keyPart, r *request.Request) []byte {
 			return v
 		}
 		return header(r, "authorization")
-	case partClaim:
-		return c.claims.claim(bearer(r), p.name)
 	}
 	return nil
 }
@@ -323,7 +336,11 @@ func (l *limit) label(c *Check, s *subject) string {
 			if s.request == nil {
 				continue
 			}
-			if v := c.value(p, s.request); len(v) > 0 {
+			v := c.value(p, s.request)
+			if p.kind == partClaim {
+				v = []byte(c.claim(s, p.name))
+			}
+			if len(v) > 0 {
 				fmt.Fprintf(&b, "=#%08x", uint32(xxhash.Sum64(v)))
 			} else {
 				b.WriteString(" missing, " + source(s.address))

@@ -115,7 +115,7 @@ func New(s Settings, env check.Env) (check.Check, error) {
 		return nil, &check.SettingError{Key: "jwks_file", Err: err}
 	}
 	if len(names) > 0 && s.JWKSFile == "" && env.Warn != nil {
-		env.Warn("claims of tokens are read unverified, for jwks_file is not set: a client can make up any claim, and so be counted as another")
+		env.Warn("jwks_file is not set: on routes where the check token has no key set either, claims of tokens are read unverified, and a client can make up any claim and so be counted as another")
 	}
 	old, _ := env.Old.(*Check)
 	if old != nil {

@@ -35,8 +35,9 @@ type Settings struct {
 	// that header it takes Authorization.
 	APIKeyHeader string `toml:"api_key_header"`
 	// JWKSFile holds the keys (RFC 7517) that tokens must be signed with for
-	// the key part "claim:NAME". Without it claims are read unverified, which
-	// a client can make up: then combine them with the address.
+	// the key part "claim:NAME". Without it claims are those that the check
+	// token verified, once for both, and where that has no key set they are read
+	// unverified, which a client can make up: then combine them with the address.
 	JWKSFile string `toml:"jwks_file"`
 	// HeldSeconds is after how many seconds a request whose end was never heard no longer counts as held.
 	HeldSeconds int `toml:"held_seconds"`

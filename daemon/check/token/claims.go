@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/sallyport/sallyport/daemon/check"
 	"github.com/sallyport/sallyport/daemon/request"
 )
 
@@ -13,45 +14,52 @@ import (
 // tokens of one sum would have the second taken for the first.
 func fingerprint(text []byte) [sha256.Size]byte { return sha256.Sum256(text) }
 
-// maxVerified bounds the tokens that are remembered as verified. Past it a
-// random one is forgotten and verified again when it comes back.
-const maxVerified = 8192
+// maxVerified bounds the tokens that are remembered as verified, maxRefused
+// those remembered as refused. Past it a random one is forgotten and verified
+// again when it comes back.
+const (
+	maxVerified = 8192
+	maxRefused  = 1024
+)
 
-// cache remembers tokens whose signature holds. Only such tokens enter it, so
-// nobody without a key fills it.
-type cache struct{ shards [16]cacheShard }
-
-type cacheShard struct {
-	mu sync.RWMutex
-	m  map[[sha256.Size]byte]*claims
+// cache remembers what became of tokens. Those whose signature holds and those
+// whose does not have one each, so that nobody without a key fills the former.
+type cache[T any] struct {
+	most   int // a shard
+	shards [16]cacheShard[T]
 }
 
-func newCache() *cache {
-	c := &cache{}
+type cacheShard[T any] struct {
+	mu sync.RWMutex
+	m  map[[sha256.Size]byte]*T
+}
+
+func newCache[T any](most int) *cache[T] {
+	c := &cache[T]{most: most / 16}
 	for i := range c.shards {
-		c.shards[i].m = map[[sha256.Size]byte]*claims{}
+		c.shards[i].m = map[[sha256.Size]byte]*T{}
 	}
 	return c
 }
 
-func (c *cache) get(sum [sha256.Size]byte) *claims {
+func (c *cache[T]) get(sum [sha256.Size]byte) *T {
 	s := &c.shards[sum[0]%16]
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.m[sum]
 }
 
-func (c *cache) put(sum [sha256.Size]byte, cl *claims) {
+func (c *cache[T]) put(sum [sha256.Size]byte, v *T) {
 	s := &c.shards[sum[0]%16]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.m) >= maxVerified/16 {
+	if len(s.m) >= c.most {
 		for k := range s.m {
 			delete(s.m, k)
 			break
 		}
 	}
-	s.m[sum] = cl
+	s.m[sum] = v
 }
 
 // Claim is a claim of the request's verified token, as text, for whoever
@@ -60,8 +68,7 @@ func (c *cache) put(sum [sha256.Size]byte, cl *claims) {
 // token, it does not hold (its time, signature, issuer, audience), no key is
 // configured, or the claim is a list or an object.
 //
-// The limit check takes this method as a func value and so knows nothing of
-// this package.
+// With it a Check is a check.TokenReader: the walk attaches it to the request.
 func (c *Check) Claim(r *request.Request, name string) (value string, ok bool) {
 	if c.keys == nil {
 		return "", false
@@ -88,18 +95,36 @@ func (c *Check) Claim(r *request.Request, name string) (value string, ok bool) {
 	return "", false
 }
 
-func (c *Check) holds(t *credential, r *request.Request) *claims {
-	sum := fingerprint(t.text)
-	cl := c.verified.get(sum)
-	if cl == nil {
-		fresh, f := c.verify(t.text)
-		if f != nil {
-			return nil
-		}
-		cl = fresh
-		c.verified.put(sum, cl)
+// Verifies says whether a key set is configured.
+func (c *Check) Verifies() bool { return c.keys != nil }
+
+// Verified counts the tokens that were verified, rather than remembered.
+func (c *Check) Verified() uint64 { return c.worked.Load() }
+
+// read verifies a token, or remembers what came of it: one that is asked about
+// several times in a request, by this check and by others, is verified once.
+func (c *Check) read(text []byte) (*claims, *check.Finding) {
+	sum := fingerprint(text)
+	if cl := c.verified.get(sum); cl != nil {
+		return cl, nil
 	}
-	if c.inTime(cl, r.Received) != nil {
+	f := c.refused.get(sum)
+	if f == nil {
+		c.worked.Add(1)
+		var cl *claims
+		if cl, f = c.verify(text); f == nil {
+			c.verified.put(sum, cl)
+			return cl, nil
+		}
+		c.refused.put(sum, f)
+	}
+	own := *f
+	return nil, &own
+}
+
+func (c *Check) holds(t *credential, r *request.Request) *claims {
+	cl, f := c.read(t.text)
+	if f != nil || c.inTime(cl, r.Received) != nil {
 		return nil
 	}
 	return cl

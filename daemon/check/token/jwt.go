@@ -43,16 +43,11 @@ type claims struct {
 
 // acceptJWT judges one JWT, first by what was verified before.
 func (c *Check) acceptJWT(v *check.Visit, t *credential) result {
-	sum := fingerprint(t.text)
-	cl := c.verified.get(sum)
-	if cl == nil {
-		var f *check.Finding
-		if cl, f = c.verify(t.text); f != nil {
-			f.Where = t.where
-			v.Add(*f)
-			return result{state: refused}
-		}
-		c.verified.put(sum, cl)
+	cl, f := c.read(t.text)
+	if f != nil {
+		f.Where = t.where
+		v.Add(*f)
+		return result{state: refused}
 	}
 	if f := c.inTime(cl, v.Now); f != nil {
 		f.Where = t.where

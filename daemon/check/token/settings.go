@@ -96,7 +96,7 @@ var known = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES25
 // New builds the check. It reads the JWKS, key and OpenAPI files; what was
 // verified before a reload is verified again after it.
 func New(s Settings, env check.Env) (check.Check, error) {
-	c := &Check{s: s, verified: newCache()}
+	c := &Check{s: s, verified: newCache[claims](maxVerified), refused: newCache[check.Finding](maxRefused)}
 	var errs []error
 	wrong := func(key string, err error) { errs = append(errs, &check.SettingError{Key: key, Err: err}) }
 	if s.SkewSeconds < 0 || s.SkewSeconds > 600 {

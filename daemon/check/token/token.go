@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/daemon/check"
@@ -32,7 +33,9 @@ type Check struct {
 	listed   *keyList
 	ops      *endpoint.Operations
 	rules    []scopeRule
-	verified *cache
+	verified *cache[claims]
+	refused  *cache[check.Finding]
+	worked   atomic.Uint64 // tokens verified
 }
 
 // Name is "token".
