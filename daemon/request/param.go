@@ -46,7 +46,8 @@ func (r *Request) params(dst []Param, b []byte, body bool, k Kind) []Param {
 	for len(b) > 0 {
 		if len(dst) >= MaxParams {
 			r.mark(MarkParams, body, k, nil)
-			dst = append(dst, Param{Value: b, RawValue: b, Rest: true, HasValue: true})
+			text, _ := r.unescape(b, true)
+			dst = append(dst, Param{Value: text, RawValue: b, Rest: true, HasValue: true})
 			break
 		}
 		pair, rest := b, []byte(nil)

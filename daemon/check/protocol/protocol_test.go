@@ -66,10 +66,10 @@ func TestNoBenignRequestComesNearADenial(t *testing.T) {
 			for _, f := range findings {
 				rest *= 1 - f.Score/100
 				counts[f.ID]++
-				examples[f.ID] = id
+				examples[f.ID] = id.Text
 			}
 			if score := 100 * (1 - rest); score >= 80 {
-				t.Errorf("%s: %s scores %.1f: %v\n%.300s", name, id, score, ids(findings), text)
+				t.Errorf("%s: %v scores %.1f: %v\n%.300s", name, id, score, ids(findings), text)
 			}
 		})
 	}

@@ -121,7 +121,7 @@ func (f *inspectFlags) explainInput(in io.Reader, errOut io.Writer) (*event.Even
 	if r.Received.IsZero() {
 		r.Received = time.Now()
 	}
-	e, notes := j.event(r, id)
+	e, notes := j.event(r, id.Text)
 	return event.Redacted(e, redact.New(loaded.Events.Redact), true), notes, nil
 }
 

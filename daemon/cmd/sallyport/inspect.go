@@ -29,8 +29,9 @@ standard input:
   {"id":"7","method":"POST","uri":"/a?b=c","headers":{"Host":"x.org"},
    "body":"...","body_base64":"...","client":"192.0.2.7","time":"2026-01-02T15:04:05Z"}
 
-Only method and uri must be there; a header's value may be a list. It writes
-one object a line in the same order:
+Only method and uri must be there; a header's value may be a list, and headers
+a list of pairs. It writes one object for every line that is not blank, in the
+same order:
 
   {"id":"7","verdict":"deny","status":403,"score":97.2,"findings":[
    {"check":"score","id":"sqli","message":"...","where":"query:b","severity":"high","score":97.2}]}
@@ -42,8 +43,11 @@ standard error. The hosts of its servers count, unless --any-host says otherwise
 --stateful the lines are taken in order, by one worker, with their client and
 time, so that windows, bans and reputations of the lines before count.
 
-Exit status: 0 when every line was judged, 1 when a line could not be read (its
-output has "error") or the work failed, 2 for a wrong command line.`
+A line that cannot be read is answered by {"id":...,"error":"line 7: byte 12: ..."}
+and the next one is judged.
+
+Exit status: 0 when every line was judged, 1 when one could not be read or the
+work failed, 2 for a wrong command line.`
 
 type inspectFlags struct {
 	config   string
@@ -217,22 +221,22 @@ func (j *offlineJudge) line(dst, line []byte, number int) (answer []byte, ok boo
 
 type note struct{ check, text string }
 
-func appendUnread(dst []byte, id string, number int, err error) []byte {
+func appendUnread(dst []byte, id jsonl.ID, number int, err error) []byte {
 	dst = append(dst, `{"id":`...)
-	dst = jsonl.AppendString(dst, []byte(id))
+	dst = id.Append(dst)
 	dst = append(dst, `,"error":`...)
 	dst = jsonl.AppendString(dst, fmt.Appendf(nil, "line %d: %v", number, err))
 	return append(dst, "}\n"...)
 }
 
 // appendVerdict appends everything but the closing brace.
-func appendVerdict(dst []byte, id string, v *policy.Verdict, findings []check.Finding) []byte {
+func appendVerdict(dst []byte, id jsonl.ID, v *policy.Verdict, findings []check.Finding) []byte {
 	verdict, status := "allow", 200
 	if v.Deny {
 		verdict, status = "deny", v.Status
 	}
 	dst = append(dst, `{"id":`...)
-	dst = jsonl.AppendString(dst, []byte(id))
+	dst = id.Append(dst)
 	dst = fmt.Appendf(dst, `,"verdict":%q,"status":%d,"score":`, verdict, status)
 	dst = jsonl.AppendScore(dst, v.Score)
 	dst = append(dst, `,"findings":[`...)

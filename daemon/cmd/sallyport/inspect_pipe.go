@@ -37,6 +37,7 @@ type batch struct {
 	text    []byte
 	ends    []int
 	numbers []int
+	long    []bool // no line, but one too long to be read
 	answers []byte
 	ready   chan struct{}
 }
@@ -101,15 +102,16 @@ func (p *pipe) run(newJudge func() (judge, error)) error {
 }
 
 func (p *pipe) fill(b *batch) error {
-	b.text, b.ends, b.numbers, b.answers = b.text[:0], b.ends[:0], b.numbers[:0], b.answers[:0]
+	b.text, b.ends, b.numbers, b.long, b.answers = b.text[:0], b.ends[:0], b.numbers[:0], b.long[:0], b.answers[:0]
 	b.ready = make(chan struct{})
 	for len(b.ends) < batchLines && len(b.text) < batchBytes {
 		text, n, err := p.lines.Next(b.text)
-		if err != nil {
+		long := errors.As(err, new(jsonl.TooLong))
+		if err != nil && !long {
 			return err
 		}
 		b.text = text
-		b.ends, b.numbers = append(b.ends, len(text)), append(b.numbers, n)
+		b.ends, b.numbers, b.long = append(b.ends, len(text)), append(b.numbers, n), append(b.long, long)
 	}
 	return nil
 }
@@ -117,7 +119,12 @@ func (p *pipe) fill(b *batch) error {
 func (p *pipe) judge(j judge, b *batch) {
 	start, ok := 0, false
 	for i, end := range b.ends {
-		if b.answers, ok = j(b.answers, b.text[start:end:end], b.numbers[i]); !ok {
+		if b.long[i] {
+			b.answers, ok = appendUnread(b.answers, jsonl.ID{}, b.numbers[i], jsonl.TooLong{}), false
+		} else {
+			b.answers, ok = j(b.answers, b.text[start:end:end], b.numbers[i])
+		}
+		if !ok {
 			p.failed.Add(1)
 		}
 		p.judged.Add(1)

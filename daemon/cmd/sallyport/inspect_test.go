@@ -150,3 +150,33 @@ func TestInspectFindsAHostThatNoSiteServes(t *testing.T) {
 		t.Errorf("answers %v", answers)
 	}
 }
+
+func TestInspectAnswersEveryLineThatIsNotBlank(t *testing.T) {
+	in := "\xef\xbb\xbf" + strings.Join([]string{
+		`{"id":1,"method":"GET","uri":"/a b` + "\xff" + `?x=1"}`,
+		``,
+		`{"id":"crlf","method":"GET","uri":"/"}` + "\r",
+		`not JSON`,
+		`{"id":"cut","method":"GET","uri":"/x`,
+		`{"id":"lone","method":"POST","uri":"/\ud800?q=\udcff","headers":{"Host":"x","A":["1","2"]},"body":"\u0000\ud83d"}`,
+		`{"id":"odd","method":"weird method\n","uri":""}`,
+		`{"id":"pairs","method":"GET","uri":"/","headers":[["Host","x"],["Cookie","a=b"]]}`,
+		`{"id":"large","method":"POST","uri":"/","body":"` + strings.Repeat("A", 3<<20) + `"}`,
+		`{"id":"last","method":"GET","uri":"/"}`, // no line break behind it
+	}, "\n")
+	for _, workers := range []string{"1", "4"} {
+		status, answers, errs := inspectLines(t, in, "--workers", workers, "-")
+		var got []string
+		for _, a := range answers {
+			got = append(got, fmt.Sprint(a["id"], ":", a["verdict"], a["error"]))
+		}
+		want := `1:allow<nil> crlf:allow<nil> :<nil>line 4: byte 1: expected '{' cut:<nil>line 5: byte 34: the line ends inside a string ` +
+			`lone:allow<nil> odd:deny<nil> pairs:allow<nil> large:allow<nil> last:allow<nil>`
+		if strings.Join(got, " ") != want || status != exitFailed || errs != "2 lines could not be read; their output says why\n" {
+			t.Errorf("%s workers: status %d, %q\n got %s\nwant %s", workers, status, errs, strings.Join(got, " "), want)
+		}
+		if id, number := answers[0]["id"].(float64); !number || id != 1 {
+			t.Errorf("a number for an id comes back as %v", answers[0]["id"])
+		}
+	}
+}

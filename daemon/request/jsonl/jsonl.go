@@ -4,11 +4,14 @@
 //	{"id":"7","method":"POST","uri":"/a?b=c","headers":{"Host":"x.org","Accept":["a","b"]},
 //	 "body":"...","body_base64":"...","client":"192.0.2.7:4711","time":"2026-01-02T15:04:05Z"}
 //
-// Only method and uri must be there. The bytes of a string are taken as they
-// are, valid UTF-8 or not, and an unpaired surrogate \udc80 to \udcff stands
-// for the byte 0x80 to 0xff, as Python writes bytes that are no UTF-8. Of body
-// and body_base64 the later counts. time is RFC 3339 or Unix seconds. Unknown
-// members are passed over.
+// Only method and uri must be there; another member may be null. The bytes of a
+// string are taken as they are, valid UTF-8 or not, and an unpaired surrogate
+// \udc80 to \udcff stands for the byte 0x80 to 0xff, as Python writes bytes that
+// are no UTF-8. An id may be any value and comes back as it was. headers may be a
+// list of pairs, [["Host","x.org"],["Accept","a"]], which keeps their order, and
+// a header's value a number. Of body and body_base64 the later counts; base64 may
+// be of either alphabet, with or without padding. time is RFC 3339, in UTC where
+// it names no zone, or Unix seconds. Unknown members are passed over.
 package jsonl
 
 import (
@@ -16,17 +19,25 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/daemon/request"
 )
 
-// MaxLine bounds the bytes of one line; a longer one ends the reading.
+// MaxLine bounds the bytes of one line; a longer one is passed over with a TooLong.
 const MaxLine = 64 << 20
+
+// TooLong is the error about a line of more than MaxLine bytes. The lines behind
+// it can be read.
+type TooLong struct{}
+
+func (TooLong) Error() string { return fmt.Sprintf("longer than %d bytes", MaxLine) }
 
 // NoClient is the client of a request that names none: a documentation address.
 var NoClient = netip.MustParseAddrPort("192.0.2.1:0")
@@ -51,7 +62,8 @@ func NewReader(in io.Reader) (*Reader, error) {
 }
 
 // Next appends the next line that is not blank to dst, and tells its number,
-// from 1. At the end it returns io.EOF.
+// from 1. At the end it returns io.EOF; TooLong is the one error after which
+// there may be more.
 func (r *Reader) Next(dst []byte) (line []byte, number int, err error) {
 	start := len(dst)
 	for {
@@ -59,13 +71,19 @@ func (r *Reader) Next(dst []byte) (line []byte, number int, err error) {
 		dst = append(dst, piece...)
 		switch {
 		case len(dst)-start > MaxLine:
-			return dst[:start], r.n + 1, fmt.Errorf("line %d: longer than %d bytes", r.n+1, MaxLine)
+			for err == bufio.ErrBufferFull {
+				_, err = r.in.ReadSlice('\n')
+			}
+			r.n++
+			return dst[:start], r.n, TooLong{}
 		case err == bufio.ErrBufferFull:
 			continue
 		case err != nil && err != io.EOF:
 			return dst[:start], r.n + 1, fmt.Errorf("line %d: %w", r.n+1, err)
 		}
-		r.n++
+		if r.n++; r.n == 1 && bytes.HasPrefix(dst[start:], []byte("\xef\xbb\xbf")) {
+			dst = append(dst[:start], dst[start+3:]...) // a byte order mark
+		}
 		if len(bytes.TrimSpace(dst[start:])) > 0 {
 			return dst, r.n, nil
 		}
@@ -76,10 +94,24 @@ func (r *Reader) Next(dst []byte) (line []byte, number int, err error) {
 	}
 }
 
+// ID is a line's id.
+type ID struct {
+	Text string
+	bare bool // Text is JSON, but no string
+}
+
+// Append appends the id as it stands in the line, as JSON.
+func (i ID) Append(dst []byte) []byte {
+	if i.bare {
+		return append(dst, i.Text...)
+	}
+	return AppendString(dst, []byte(i.Text))
+}
+
 // Parse fills r from a line and returns the line's id. Strings are unescaped
 // in place, and r points into the line: it must stay untouched until r is
 // released. An error says where in the line, in bytes from 1, it was met.
-func Parse(line []byte, r *request.Request) (id string, err error) {
+func Parse(line []byte, r *request.Request) (id ID, err error) {
 	s := scanner{b: line}
 	p := parser{r: r, s: &s}
 	if err := s.object(p.member); err != nil {
@@ -94,7 +126,7 @@ func Parse(line []byte, r *request.Request) (id string, err error) {
 	case !p.hasURI:
 		return p.id, fmt.Errorf(`"uri" is missing`)
 	}
-	r.ID = []byte(p.id)
+	r.ID = []byte(p.id.Text)
 	if !r.Client.IsValid() {
 		r.Client = NoClient
 	}
@@ -119,7 +151,7 @@ func Host(h []byte) []byte {
 type parser struct {
 	r                 *request.Request
 	s                 *scanner
-	id                string
+	id                ID
 	hasMethod, hasURI bool
 }
 
@@ -128,11 +160,13 @@ func (p *parser) member(key []byte) error {
 	case "id":
 		if p.s.peek() != '"' {
 			raw, err := p.s.skip()
-			p.id = string(raw)
+			if bare := json.Valid(raw); err == nil && bare {
+				p.id = ID{string(raw), bare}
+			}
 			return err
 		}
 		text, err := p.s.text()
-		p.id = string(text)
+		p.id = ID{Text: string(text)}
 		return err
 	case "method":
 		text, err := p.s.text()
@@ -147,7 +181,7 @@ func (p *parser) member(key []byte) error {
 		p.r.Protocol = string(text)
 		return err
 	case "headers":
-		return p.s.object(p.header)
+		return p.headers()
 	case "body", "body_base64":
 		return p.body(len(key) > len("body"))
 	case "client":
@@ -159,23 +193,69 @@ func (p *parser) member(key []byte) error {
 	return err
 }
 
-func (p *parser) header(name []byte) error {
-	if p.s.peek() != '[' {
-		value, err := p.s.text()
-		p.r.Headers = append(p.r.Headers, request.Header{Name: name, Value: value})
-		return err
+// null takes a null, if it is next.
+func (p *parser) null() bool {
+	if p.s.peek() == 'n' && bytes.HasPrefix(p.s.b[p.s.i:], []byte("null")) {
+		p.s.i += len("null")
+		return true
 	}
-	return p.s.array(func() error {
-		value, err := p.s.text()
-		p.r.Headers = append(p.r.Headers, request.Header{Name: name, Value: value})
+	return false
+}
+
+func (p *parser) headers() error {
+	switch {
+	case p.null():
+		return nil
+	case p.s.peek() == '[':
+		return p.s.array(p.pair)
+	}
+	return p.s.object(p.header)
+}
+
+// pair reads one header of a list: ["Host","x.org"].
+func (p *parser) pair() error {
+	var name []byte
+	n := 0
+	err := p.s.array(func() error {
+		if n++; n > 1 {
+			return p.value(name)
+		}
+		text, err := p.s.text()
+		name = text
 		return err
 	})
+	if err == nil && n != 2 {
+		return fmt.Errorf("expected a header's name and value")
+	}
+	return err
+}
+
+func (p *parser) header(name []byte) error {
+	if p.s.peek() != '[' {
+		return p.value(name)
+	}
+	return p.s.array(func() error { return p.value(name) })
+}
+
+// value adds a header. A number or a truth value is taken as it is written.
+func (p *parser) value(name []byte) error {
+	if p.null() {
+		return nil
+	}
+	var text []byte
+	var err error
+	if c := p.s.peek(); c == '"' || c == '{' || c == '[' {
+		text, err = p.s.text()
+	} else {
+		text, err = p.s.skip()
+	}
+	p.r.Headers = append(p.r.Headers, request.Header{Name: name, Value: text})
+	return err
 }
 
 func (p *parser) body(encoded bool) error {
-	if p.s.peek() == 'n' {
-		_, err := p.s.skip()
-		return err
+	if p.null() {
+		return nil
 	}
 	at := p.s.i
 	text, err := p.s.text()
@@ -183,7 +263,12 @@ func (p *parser) body(encoded bool) error {
 		return err
 	}
 	if encoded {
-		n, err := base64.StdEncoding.Decode(text, text)
+		text = bytes.TrimRight(text, "=")
+		coding := base64.RawStdEncoding
+		if bytes.ContainsAny(text, "-_") {
+			coding = base64.RawURLEncoding
+		}
+		n, err := coding.Decode(text, text)
 		if err != nil {
 			p.s.i = at
 			return fmt.Errorf("body_base64: %w", err)
@@ -195,8 +280,11 @@ func (p *parser) body(encoded bool) error {
 }
 
 func (p *parser) client() error {
+	if p.null() {
+		return nil
+	}
 	text, err := p.s.text()
-	if err != nil {
+	if err != nil || len(text) == 0 {
 		return err
 	}
 	if a, err := netip.ParseAddr(string(text)); err == nil {
@@ -212,6 +300,9 @@ func (p *parser) client() error {
 }
 
 func (p *parser) time() error {
+	if p.null() {
+		return nil
+	}
 	if p.s.peek() != '"' {
 		raw, err := p.s.skip()
 		if err != nil {
@@ -229,6 +320,9 @@ func (p *parser) time() error {
 		return err
 	}
 	t, err := time.Parse(time.RFC3339Nano, string(text))
+	if err != nil {
+		t, err = time.Parse("2006-01-02T15:04:05.999999999", strings.Replace(string(text), " ", "T", 1))
+	}
 	if err != nil {
 		return fmt.Errorf("time %q: expected RFC 3339, such as 2026-01-02T15:04:05Z", text)
 	}
