@@ -81,6 +81,10 @@ bench-engines: build ## the same capture and rules through Suricata, where insta
 bench-rules: ## a request through 0, 100, 1,000 and 10,000 rules, and the loading of all published ones
 	$(GO) test -run '^$$' -bench 'Match|Load' -benchmem ./daemon/check/signature
 
+.PHONY: bench-hostile
+bench-hostile: ## what requests made to be dear cost through our rules and the published ones
+	$(GO) test -run '^$$' -bench Hostile -benchtime 10x ./daemon/check/signature
+
 .PHONY: rules-test
 rules-test: build ## the requests beside our rules: what each must match and must pass
 	build/sallyport rules test 'rules/*.rules'

@@ -1,11 +1,13 @@
 package signature
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"sort"
 
 	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
+	"github.com/sallyport/sallyport/daemon/check/signature/keyword"
 )
 
 // anchors find, in one pass over a buffer, which of many texts may stand in
@@ -20,9 +22,10 @@ import (
 type anchors struct {
 	long    table // by four bytes
 	short   table // by three bytes
-	single  *[256]*text
+	single  []*text
 	texts   []text
-	minimum int
+	minimum int // of the texts, in bytes
+	longest int
 }
 
 // text is one text, in lower case, and the rules that it calls up.
@@ -101,13 +104,10 @@ func (s *Set) buildAnchors(texts map[place][]int32) *anchors {
 	for i, p := range places {
 		a.texts[i] = text{b: []byte(p.text), rules: texts[p], number: int32(s.texts)}
 		s.texts++
-		a.minimum = min(a.minimum, len(p.text))
+		a.minimum, a.longest = min(a.minimum, len(p.text)), max(a.longest, len(p.text))
 		switch n := len(p.text); {
 		case n == 1:
-			if a.single == nil {
-				a.single = new([256]*text)
-			}
-			a.single[p.text[0]] = &a.texts[i]
+			a.single = append(a.single, &a.texts[i])
 		default:
 			off, seen := rarestWindow(p.text, used)
 			if three, often := rarestThree(p.text); 2*often < seen {
@@ -192,78 +192,103 @@ func (t *table) build(entries []anchor, size uint) {
 
 var nothing [1]uint64
 
+// scanned is how many bytes are looked at between two payments.
+const scanned = 8192
+
 // scan collects the rules of every text that stands in b, or in its part of b
-// where h says where the parts are. A position is one load, one multiplication
-// and a look into each map.
-func (a *anchors) scan(b []byte, h *buffer.Head, sc *scratch) {
+// where h says where the parts are, as far as the steps go. A position is one
+// load, and a multiplication and a look for each map.
+func (a *anchors) scan(b []byte, h *buffer.Head, sc *scratch, e *keyword.Env) {
 	n := len(b)
 	if n < a.minimum {
 		return
 	}
-	i := 0
-	long, shift := a.long.bits, a.long.shift&31
-	if short := a.short.bits; short != nil {
-		short := (*[1 << shortBits / 64]uint64)(short)
-		if long == nil {
-			long, shift = nothing[:], 31
+	for from := 0; from < n; from += scanned {
+		to := min(from+scanned, n)
+		if !e.Take((to-from)>>2 + 2) {
+			return
 		}
-		for ; i+4 <= n; i += 2 {
-			v := binary.LittleEndian.Uint32(b[i:]) | fold32
-			x := v * hashFactor >> shift
-			p, q := v<<8*hashFactor>>(32-shortBits), v&^0xff*hashFactor>>(32-shortBits)
-			if long[x>>6]&(1<<(x&63)) != 0 {
-				a.look(&a.long, b, i, v, h, sc)
-			}
-			if short[p>>6]&(1<<(p&63)) != 0 {
-				a.look(&a.short, b, i, v<<8, h, sc)
-			}
-			if short[q>>6]&(1<<(q&63)) != 0 {
-				a.look(&a.short, b, i+1, v&^0xff, h, sc)
-			}
+		if a.short.bits != nil {
+			a.scanBoth(b, from, to, h, sc, e)
+		} else if a.long.bits != nil {
+			a.scanLong(b, from, to, h, sc, e)
 		}
-		for ; i+3 <= n; i++ {
-			v := (uint32(b[i])<<8 | uint32(b[i+1])<<16 | uint32(b[i+2])<<24) | fold32&^0xff
-			if p := v * hashFactor >> (32 - shortBits); short[p>>6]&(1<<(p&63)) != 0 {
-				a.look(&a.short, b, i, v, h, sc)
+		for _, t := range a.single {
+			if sc.seen[t.number] == sc.now {
+				continue
 			}
-		}
-	} else if long != nil {
-		for ; i+4 <= n; i += 2 {
-			v := binary.LittleEndian.Uint32(b[i:]) | fold32
-			x := v * hashFactor >> shift
-			if long[x>>6]&(1<<(x&63)) != 0 {
-				a.look(&a.long, b, i, v, h, sc)
-			}
-		}
-	}
-	if a.single != nil {
-		for _, c := range b {
-			if t := a.single[lowerTable[c]]; t != nil {
+			c := t.b[0]
+			if bytes.IndexByte(b[from:to], c) >= 0 || c >= 'a' && c <= 'z' && bytes.IndexByte(b[from:to], c-32) >= 0 {
 				sc.collect(t)
 			}
 		}
 	}
 }
 
+// scanLong looks at the windows of four bytes that begin in b[from:to].
+func (a *anchors) scanLong(b []byte, from, to int, h *buffer.Head, sc *scratch, e *keyword.Env) {
+	long, shift := a.long.bits, a.long.shift&31
+	to = min(to, len(b)-3)
+	for i := from; i < to; i += 2 {
+		v := binary.LittleEndian.Uint32(b[i:]) | fold32
+		x := v * hashFactor >> shift
+		if long[x>>6]&(1<<(x&63)) != 0 {
+			a.look(&a.long, b, i, v, h, sc, e)
+		}
+	}
+}
+
+// scanBoth looks at the windows of four and of three bytes.
+func (a *anchors) scanBoth(b []byte, from, to int, h *buffer.Head, sc *scratch, e *keyword.Env) {
+	long, shift := a.long.bits, a.long.shift&31
+	if long == nil {
+		long, shift = nothing[:], 31
+	}
+	short := (*[1 << shortBits / 64]uint64)(a.short.bits)
+	i, last := from, min(to, len(b)-3)
+	for ; i < last; i += 2 {
+		v := binary.LittleEndian.Uint32(b[i:]) | fold32
+		x := v * hashFactor >> shift
+		p, q := v<<8*hashFactor>>(32-shortBits), v&^0xff*hashFactor>>(32-shortBits)
+		if long[x>>6]&(1<<(x&63)) != 0 {
+			a.look(&a.long, b, i, v, h, sc, e)
+		}
+		if short[p>>6]&(1<<(p&63)) != 0 {
+			a.look(&a.short, b, i, v<<8, h, sc, e)
+		}
+		if short[q>>6]&(1<<(q&63)) != 0 {
+			a.look(&a.short, b, i+1, v&^0xff, h, sc, e)
+		}
+	}
+	for ; i < to && i+3 <= len(b); i++ {
+		v := (uint32(b[i])<<8 | uint32(b[i+1])<<16 | uint32(b[i+2])<<24) | fold32&^0xff
+		if p := v * hashFactor >> (32 - shortBits); short[p>>6]&(1<<(p&63)) != 0 {
+			a.look(&a.short, b, i, v, h, sc, e)
+		}
+	}
+}
+
 // look compares the texts that have this value with what stands at i.
-func (a *anchors) look(t *table, b []byte, i int, v uint32, h *buffer.Head, sc *scratch) {
+func (a *anchors) look(t *table, b []byte, i int, v uint32, h *buffer.Head, sc *scratch, e *keyword.Env) {
 	x := v * hashFactor >> (t.hshift & 31)
-	for k := t.heads[x]; k < t.heads[x+1]; k++ {
-		e := &t.entries[k]
-		if e.value != v {
+	first, end := t.heads[x], t.heads[x+1]
+	e.Steps -= 1 + int(end-first)
+	for k := first; k < end; k++ {
+		known := &t.entries[k]
+		if known.value != v {
 			continue
 		}
-		start, limit := i-int(e.off), len(b)
-		if e.part != buffer.Whole {
-			if start < int(h.At[e.part].From) {
+		start, limit := i-int(known.off), len(b)
+		if known.part != buffer.Whole {
+			if start < int(h.At[known.part].From) {
 				continue
 			}
-			limit = int(h.At[e.part].To)
+			limit = int(h.At[known.part].To)
 		}
 		if start < 0 || start >= limit {
 			continue
 		}
-		t := &a.texts[e.text]
+		t := &a.texts[known.text]
 		if start+len(t.b) > limit || sc.seen[t.number] == sc.now {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -43,11 +44,16 @@ type Settings struct {
 	Strict bool `toml:"strict"`
 	// Rules to leave out, by "sid" or "gid:sid".
 	Disable []string `toml:"disable"`
-	// How many steps all rules together may take on one request, 10000 to
-	// 100000000. A step is a few nanoseconds: one option tried, 64 bytes
-	// searched, one step of a regular expression. Past it the rest of the rules
-	// is not looked at and the finding "steps" says so.
+	// How many steps all rules together may take on one visit of a request,
+	// 10000 to 100000000. A step is some nanoseconds: one option tried, 4 bytes
+	// looked at for all rules at once, 64 bytes searched for one, one step of a
+	// regular expression. Past it the rest of the rules is not looked at and
+	// the finding "steps" says so.
 	MaxSteps int `toml:"max_steps"`
+	// How many milliseconds all rules together may take on one request, 1 to
+	// 1000: a fifth of it on the head where a body follows. Past it the same
+	// happens. Time in which the daemon waits for a processor does not count.
+	MaxTime int `toml:"max_time_ms"`
 }
 
 // Defaults reads the shipped rules and the administrator's own.
@@ -56,6 +62,7 @@ func Defaults() Settings {
 		Rules:    []string{filepath.Join(shippedRules(), "*.rules"), "/etc/sallyport/rules/*.rules"},
 		Vars:     map[string]string{},
 		MaxSteps: MaxSteps,
+		MaxTime:  5,
 	}
 }
 
@@ -90,6 +97,8 @@ type Check struct {
 	set      *Set
 	needs    check.Phase
 	maxSteps int
+	maxTime  time.Duration
+	clock    func() time.Duration
 	tags     map[*keyword.Program][]string
 	scope    string
 	spent    *atomic.Uint64 // lives on over reloads
@@ -100,6 +109,9 @@ type Check struct {
 func New(s Settings, env check.Env) (check.Check, error) {
 	if s.MaxSteps < 10_000 || s.MaxSteps > 100_000_000 {
 		return nil, &check.SettingError{Key: "max_steps", Err: fmt.Errorf("%d, expected 10000 to 100000000", s.MaxSteps)}
+	}
+	if s.MaxTime < 1 || s.MaxTime > 1000 {
+		return nil, &check.SettingError{Key: "max_time_ms", Err: fmt.Errorf("%d, expected 1 to 1000", s.MaxTime)}
 	}
 	vars := (&rule.Vars{}).Clone()
 	for name, value := range s.Vars {
@@ -114,7 +126,7 @@ func New(s Settings, env check.Env) (check.Check, error) {
 	if err != nil {
 		return nil, &check.SettingError{Key: "rules", Err: err}
 	}
-	c := &Check{set: set, maxSteps: s.MaxSteps, scope: env.Scope, spent: &atomic.Uint64{}, tags: map[*keyword.Program][]string{}}
+	c := &Check{set: set, maxSteps: s.MaxSteps, maxTime: time.Duration(s.MaxTime) * time.Millisecond, clock: sinceStart, scope: env.Scope, spent: &atomic.Uint64{}, tags: map[*keyword.Program][]string{}}
 	if old, ok := env.Old.(*Check); ok {
 		c.spent = old.spent
 	}
@@ -165,6 +177,11 @@ func (c *Check) WriteMetrics(w io.Writer) {
 	metrics.WriteCounterUint64(w, name, c.Spent())
 }
 
+var started = time.Now()
+
+// sinceStart is a clock that only goes forward.
+func sinceStart() time.Duration { return time.Since(started) }
+
 // judged is what one Judge needs, recycled.
 type judged struct {
 	request buffer.Request
@@ -195,8 +212,14 @@ func (c *Check) Judge(v *check.Visit) {
 	if v.Phase == check.Head && v.Last {
 		phase = check.Head | check.Body
 	}
-	steps, scratch := c.maxSteps, j.env
-	j.env = keyword.Env{Now: v.Now, Client: r.Client, Server: r.ServerAddr, Store: v.State, Steps: steps,
+	steps, most, scratch := c.maxSteps, c.maxTime, j.env
+	switch { // a request with a body is looked at twice
+	case !v.Last:
+		most /= 5
+	case v.Phase == check.Body:
+		most = most * 4 / 5
+	}
+	j.env = keyword.Env{Now: v.Now, Client: r.Client, Server: r.ServerAddr, Store: v.State, Steps: steps, Clock: c.clock, Most: most,
 		Size: len(r.URI) + len(r.Body.Bytes), Two: strings.HasPrefix(r.Protocol, "HTTP/2")}
 	j.env.Keep(&scratch)
 	j.env.Flow = j.flow[:8]
@@ -208,10 +231,10 @@ func (c *Check) Judge(v *check.Visit) {
 	}
 	j.input = Input{Request: &j.request, Env: &j.env, Phase: phase}
 	c.set.Match(&j.input, j.hit)
-	if j.env.Spent || j.env.Steps < 0 {
+	if j.env.Spent {
 		c.spent.Add(1)
 		v.Add(check.Finding{Check: Name, ID: "steps", Severity: check.Low,
-			Message: "the rules needed more steps than max_steps on this request; the rest was not looked at"})
+			Message: "the rules needed more than max_steps or max_time_ms on this request; the rest was not looked at"})
 	}
 	v.Note(Name, "looked at "+strconv.Itoa(len(c.set.rules))+" rules")
 	j.visit = nil

@@ -86,9 +86,12 @@ func (s *Set) open(g *gate, sc *scratch, in *Input) bool {
 	case !in.body() && g.body, !in.head() && !g.body && !g.value && !g.pass:
 		return false
 	}
+	if !in.Env.Take(2) {
+		return false
+	}
 	for i := g.from; i < g.to; i++ {
 		t := &s.tests[i]
-		v := sc.value(s, int(t.slot), in.Env.Two)
+		v := sc.value(s, int(t.slot), in.Env)
 		if v.Present == t.absent {
 			return false
 		}
@@ -96,6 +99,10 @@ func (s *Set) open(g *gate, sc *scratch, in *Input) bool {
 			continue
 		}
 		n := len(v.One)
+		in.Env.Steps--
+		if len(t.text) > 0 && n <= searched {
+			in.Env.Steps -= n >> 6
+		}
 		switch {
 		case n < int(t.min) || n > int(t.max):
 			return false

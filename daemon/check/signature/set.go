@@ -61,6 +61,8 @@ type Set struct {
 	// it; inHead marks their slots.
 	head   *anchors
 	inHead []bool
+	// whole looks in a body for the texts of all buffers that show it.
+	whole *anchors
 	// always are rules that have no text to look for; those of them that ask
 	// for how a buffer begins are in begins, by slot and byte.
 	always []int32
@@ -306,7 +308,7 @@ func (s *Set) build(programs []*keyword.Program) {
 // anchor builds the prefilter.
 func (s *Set) anchor(programs []*keyword.Program) {
 	texts := make([]map[place][]int32, len(s.slots))
-	head := map[place][]int32{}
+	head, body := map[place][]int32{}, map[place][]int32{}
 	s.inHead = make([]bool, len(s.slots))
 	for i, spec := range s.slots {
 		texts[i] = map[place][]int32{}
@@ -323,6 +325,9 @@ func (s *Set) anchor(programs []*keyword.Program) {
 		for _, t := range c.texts {
 			at := place{text: t}
 			texts[c.slot][at] = append(texts[c.slot][at], int32(i))
+			if showsBody(s.slots[c.slot]) {
+				body[at] = append(body[at], int32(i))
+			}
 			if s.inHead[c.slot] {
 				part, _ := id.Part("")
 				at = place{part, piece(id, t)}
@@ -330,11 +335,23 @@ func (s *Set) anchor(programs []*keyword.Program) {
 			}
 		}
 	}
-	s.head = s.buildAnchors(head)
+	s.head, s.whole = s.buildAnchors(head), s.buildAnchors(body)
 	s.anchors = make([]*anchors, len(s.slots))
 	for i, t := range texts {
 		s.anchors[i] = s.buildAnchors(t)
 	}
+}
+
+// showsBody says that a buffer is the body or has it behind something else.
+func showsBody(spec *keyword.Spec) bool {
+	if len(spec.Transforms) > 0 {
+		return false
+	}
+	switch spec.ID {
+	case buffer.SBody, buffer.SFileData, buffer.SPayload, buffer.NBodyRaw, buffer.NFileData, buffer.NPayload:
+		return true
+	}
+	return false
 }
 
 // begin are rules by the byte that a buffer begins with.

@@ -9,6 +9,7 @@ package buffer
 
 import (
 	"bytes"
+	"unsafe"
 
 	"github.com/sallyport/sallyport/daemon/request"
 )
@@ -340,6 +341,21 @@ func (s *Set) header(lower string) ([]byte, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Body is the body after its content coding.
+func (s *Set) Body() []byte { return s.decoded() }
+
+// Within says that part is a piece of whole, the same memory.
+func Within(part, whole []byte) bool {
+	if len(part) == 0 {
+		return true
+	}
+	if len(whole) == 0 {
+		return false
+	}
+	from, at := uintptr(unsafe.Pointer(&whole[0])), uintptr(unsafe.Pointer(&part[0]))
+	return at >= from && at+uintptr(len(part)) <= from+uintptr(len(whole))
 }
 
 // decoded is the body after its content coding.

@@ -89,7 +89,7 @@ func (c *Content) Search(k *Cursor, base, from int) (next int, ok bool) {
 	if hi-lo < len(c.Text) || lo < 0 {
 		return 0, false
 	}
-	at := c.index(k.Buf[lo:hi])
+	at := c.index(k.Buf[lo:hi], k.Env)
 	k.Env.Steps -= (hi - lo) >> 6
 	if at < 0 {
 		return 0, false
@@ -107,8 +107,8 @@ func (c *Content) Search(k *Cursor, base, from int) (next int, ok bool) {
 	return at + 1, true
 }
 
-// index is where the content first stands in b.
-func (c *Content) index(b []byte) int {
+// index is where the content first stands in b, as far as the steps go.
+func (c *Content) index(b []byte, e *Env) int {
 	if !c.Nocase {
 		return bytes.Index(b, c.Text)
 	}
@@ -134,7 +134,7 @@ func (c *Content) index(b []byte) int {
 			up = next(b, from, to, r-32)
 		}
 		at := min(low, up)
-		if at >= to {
+		if at >= to || !e.Take(1) {
 			return -1
 		}
 		if equalFold(b[at-c.rare:at-c.rare+len(t)], t) {

@@ -1,7 +1,6 @@
 package keyword
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -24,11 +23,9 @@ func (p *PCRE) Again() bool      { return p.again && !p.negated }
 func (p *PCRE) moves() bool      { return !p.negated }
 
 func (p *PCRE) Match(c *Cursor) bool {
+	c.Env.gaveUp = false
 	_, ok := p.Search(c, c.Pos, -1)
-	if c.Env.Spent {
-		return false
-	}
-	return ok != p.negated
+	return ok != p.negated && !c.Env.gaveUp
 }
 
 // Search finds the next match. A relative expression sees the buffer from the
@@ -49,14 +46,8 @@ func (p *PCRE) Search(c *Cursor, base, from int) (next int, ok bool) {
 	if start > len(sub) || from >= 0 && p.re.Anchored() {
 		return 0, false
 	}
-	budget := min(c.Env.Steps, pcre.MaxSteps)
-	at, end, left, err := p.re.Find(sub, start, max(budget, 0))
-	c.Env.Steps -= budget - left
-	if errors.Is(err, pcre.ErrSteps) {
-		c.Env.Spent = true
-		return 0, false
-	}
-	if at < 0 {
+	at, end, ok := c.Env.find(p.re, sub, start)
+	if !ok {
 		return 0, false
 	}
 	if !p.negated {

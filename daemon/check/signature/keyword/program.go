@@ -85,11 +85,18 @@ type Env struct {
 	// Two says that the request came over HTTP/2.
 	Two bool
 
-	// Steps is how many steps are left for all rules on this request; the
-	// rest is not looked for when it is used up.
+	// Steps is how many steps are left before the clock is looked at; see
+	// Start and Take.
 	Steps int
-	// Spent says that a rule was given up for want of steps.
+	// Spent says that a rule was given up for want of steps or of time.
 	Spent bool
+	// Clock, when set, is a clock that only goes forward, and Most the time
+	// that all rules may take by it.
+	Clock func() time.Duration
+	Most  time.Duration
+
+	budget budget
+	gaveUp bool
 
 	cursor  Cursor
 	scratch []byte
@@ -137,7 +144,7 @@ func isRelative(s Step) bool {
 func Run(steps []Step, b []byte, vars []int64, e *Env) (at, end int, ok bool) {
 	c := &e.cursor
 	*c = Cursor{Buf: b, Vars: vars, Env: e, MarkAt: -1}
-	if run(steps, c) != held {
+	if run(steps, c) != held || e.Out() {
 		return 0, 0, false
 	}
 	return c.MarkAt, c.MarkEnd, true
@@ -156,8 +163,7 @@ const (
 func run(steps []Step, c *Cursor) outcome {
 	failed := missed
 	for i, s := range steps {
-		if c.Env.Steps--; c.Env.Steps < 0 {
-			c.Env.Spent = true
+		if c.Env.Steps--; c.Env.Steps < 0 && !c.Env.further() {
 			return stopped
 		}
 		f, ok := s.(Searcher)
@@ -180,7 +186,7 @@ func run(steps []Step, c *Cursor) outcome {
 			if r := run(steps[i+1:], c); r != missed {
 				return r
 			}
-			if c.Env.Steps < 0 {
+			if c.Env.Out() {
 				return stopped
 			}
 			from = next

@@ -51,14 +51,8 @@ func luhn(b []byte) bool {
 func (s *sensitive) Match(c *Cursor) bool {
 	found := 0
 	for at := 0; at <= len(c.Buf); {
-		budget := max(min(c.Env.Steps, pcre.MaxSteps), 0)
-		from, end, left, err := s.re.Find(c.Buf, at, budget)
-		c.Env.Steps -= budget - left
-		if err != nil {
-			c.Env.Spent = true
-			return false
-		}
-		if from < 0 {
+		from, end, ok := c.Env.find(s.re, c.Buf, at)
+		if !ok {
 			return false
 		}
 		if s.valid == nil || s.valid(c.Buf[from:end]) {

@@ -192,6 +192,9 @@ var xorKeyword = &Keyword{
 	},
 }
 
+// maxTransformSteps is what the search of a pcrexform may take.
+const maxTransformSteps = 20_000
+
 type pcreTransform struct {
 	pattern string
 	re      *pcre.Regexp
@@ -200,7 +203,7 @@ type pcreTransform struct {
 func (p pcreTransform) Key() string { return "pcrexform " + p.pattern }
 func (p pcreTransform) Apply(dst, b []byte, _ bool) ([]byte, bool) {
 	var g [4]int
-	at, _, _, err := p.re.FindGroups(b, 0, pcre.MaxSteps, g[:])
+	at, _, _, err := p.re.FindGroups(b, 0, maxTransformSteps, nil, g[:])
 	if err != nil || at < 0 || g[2] < 0 {
 		return dst, false
 	}

@@ -132,12 +132,21 @@ type state struct {
 	gen int32
 }
 
+// Meter hands out the steps that a search may take, a few at a time: whoever
+// pays for them can stop it in between.
+type Meter interface {
+	// More gives further steps, 0 when there are no more.
+	More() int
+}
+
 type machine struct {
 	re    *Regexp
 	s     []byte
 	slot  []int32
 	stack []state
 	steps int
+	spare int // how many more may be asked for
+	more  Meter
 	keep  int32
 	from  int32
 	fail  error
@@ -146,25 +155,26 @@ type machine struct {
 var machines = sync.Pool{New: func() any { return new(machine) }}
 
 // Find searches s for the first match at or after from. Its place is
-// s[at:end]. steps is what the search may take and what remains is returned;
-// after ErrSteps nothing is known.
-func (re *Regexp) Find(s []byte, from int, steps int) (at, end, left int, err error) {
-	at, end, left, err = re.find(s, from, steps, nil)
-	return at, end, left, err
+// s[at:end]. steps is what the search may take to begin with and what remains
+// is returned; then it asks more, where that is not nil, up to MaxSteps in
+// all. After ErrSteps nothing is known.
+func (re *Regexp) Find(s []byte, from, steps int, more Meter) (at, end, left int, err error) {
+	return re.find(s, from, steps, more, nil)
 }
 
 // FindGroups is Find and fills groups with the start and end of each
 // capturing group, from group 0 on, -1 for one that took no part.
-func (re *Regexp) FindGroups(s []byte, from int, steps int, groups []int) (at, end, left int, err error) {
-	return re.find(s, from, steps, groups)
+func (re *Regexp) FindGroups(s []byte, from, steps int, more Meter, groups []int) (at, end, left int, err error) {
+	return re.find(s, from, steps, more, groups)
 }
 
-func (re *Regexp) find(s []byte, from int, steps int, groups []int) (at, end, left int, err error) {
+func (re *Regexp) find(s []byte, from, steps int, more Meter, groups []int) (at, end, left int, err error) {
 	if from < 0 || len(s)-from < re.minLen || len(s) > 1<<30 {
 		return -1, -1, steps, nil
 	}
 	m := machines.Get().(*machine)
 	m.re, m.s, m.steps, m.from, m.fail = re, s, steps, int32(from), nil
+	m.spare, m.more = MaxSteps-steps, more
 	if cap(m.slot) < re.slots {
 		m.slot = make([]int32, re.slots)
 	}
@@ -176,9 +186,11 @@ func (re *Regexp) find(s []byte, from int, steps int, groups []int) (at, end, le
 	}
 	for i := from; i <= last; i++ {
 		if !re.anyStart {
+			skipped := i
 			for i < len(s) && !re.starts.has(s[i]) {
 				i++
 			}
+			m.steps -= (i - skipped) >> 3
 			if i >= len(s) || i > last {
 				break
 			}
@@ -205,12 +217,27 @@ func (re *Regexp) find(s []byte, from int, steps int, groups []int) (at, end, le
 		}
 	}
 	left, err = m.steps, m.fail
-	m.s, m.re = nil, nil
+	m.s, m.re, m.more = nil, nil, nil
 	if cap(m.stack) > 4096 {
 		m.stack = nil
 	}
 	machines.Put(m)
 	return at, end, left, err
+}
+
+// refill asks for further steps.
+func (m *machine) refill() {
+	for m.steps < 0 && m.spare > 0 && m.more != nil {
+		n := m.more.More()
+		if n == 0 {
+			break
+		}
+		m.steps += n
+		m.spare -= n
+	}
+	if m.steps < 0 {
+		m.fail = ErrSteps
+	}
 }
 
 func (m *machine) push(st state) {
@@ -258,7 +285,7 @@ func (m *machine) run(pc, pos int32) int32 {
 	n := int32(len(s))
 	for {
 		if m.steps--; m.steps < 0 {
-			m.fail = ErrSteps
+			m.refill()
 		}
 		if m.fail != nil {
 			return -1

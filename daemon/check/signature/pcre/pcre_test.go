@@ -60,7 +60,7 @@ func TestWhatPCREFinds(t *testing.T) {
 			t.Errorf("%q: %v", c.pattern, err)
 			continue
 		}
-		at, end, _, err := re.Find([]byte(c.subject), 0, MaxSteps)
+		at, end, _, err := re.Find([]byte(c.subject), 0, MaxSteps, nil)
 		got := "-"
 		if err == nil && at >= 0 {
 			got = c.subject[at:end]
@@ -84,7 +84,7 @@ func TestAHostileSubjectEndsAtTheStepBound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, _, err = re.Find([]byte(strings.Repeat("a", 40)+"!"), 0, MaxSteps)
+	_, _, _, err = re.Find([]byte(strings.Repeat("a", 40)+"!"), 0, MaxSteps, nil)
 	if !errors.Is(err, ErrSteps) {
 		t.Fatalf("got %v, want ErrSteps", err)
 	}
@@ -115,7 +115,7 @@ func FuzzAgainstRegexp(f *testing.F) {
 		if err != nil || goErr != nil {
 			return
 		}
-		at, end, _, err := re.Find([]byte(subject), 0, MaxSteps)
+		at, end, _, err := re.Find([]byte(subject), 0, MaxSteps, nil)
 		if err != nil {
 			return
 		}
