@@ -58,6 +58,7 @@ const (
 	MarkPartExtended    // filename*
 	MarkPartTransfer    // a Content-Transfer-Encoding
 	MarkPartSplit       // a file name spread over several parameters
+	MarkPartSingle      // a name in single quotes
 	MarkXMLSyntax       // XML that is not well-formed
 	MarkXMLDoctype      // a document type declaration
 	MarkXMLEntity       // an entity declaration
@@ -159,6 +160,7 @@ var markNames = [numMarks]string{
 	MarkPartExtended:    "part_extended",
 	MarkPartTransfer:    "part_transfer",
 	MarkPartSplit:       "part_split",
+	MarkPartSingle:      "part_single",
 	MarkXMLSyntax:       "xml_syntax",
 	MarkXMLDoctype:      "xml_doctype",
 	MarkXMLEntity:       "xml_entity",

@@ -13,7 +13,7 @@ var partMarks = [...]Mark{
 	decode.PartEpilogue: MarkPartEpilogue, decode.PartBareLF: MarkPartBareLF, decode.PartFolded: MarkPartFolded,
 	decode.PartEscaped: MarkPartEscaped, decode.PartTwice: MarkPartTwice, decode.PartNoName: MarkPartNoName,
 	decode.PartHead: MarkPartHead, decode.PartUnquoted: MarkPartUnquoted, decode.PartExtended: MarkPartExtended,
-	decode.PartTransfer: MarkPartTransfer, decode.PartMany: MarkParts, decode.PartSplit: MarkPartSplit,
+	decode.PartTransfer: MarkPartTransfer, decode.PartMany: MarkParts, decode.PartSplit: MarkPartSplit, decode.PartSingle: MarkPartSingle,
 }
 
 // partSink makes values of what stands in multipart parts: the name, the file

@@ -93,6 +93,7 @@ const (
 	partHead
 	partTransfer
 	partSplit
+	partSingle
 	partMany
 	jsonSyntax
 	jsonDuplicate
@@ -196,6 +197,7 @@ var kinds = [numIDs]kind{
 	partHead:       {"multipart_head", check.Medium, "the head of a part cannot be read", "Parsers skip the part or take its head for content."},
 	partTransfer:   {"multipart_transfer_encoding", check.Low, "a part has a Content-Transfer-Encoding", "RFC 7578 section 4.7 drops it; some frameworks undo it, others keep the encoded text. It was inspected undone."},
 	partSplit:      {"multipart_split_name", check.Medium, "a file name is spread over several parameters", "RFC 2231 pieces: mail libraries and Flask join them to a file name, others see no file. No browser sends them."},
+	partSingle:     {"multipart_single_quotes", check.Low, "a name or file name of a part in single quotes", "PHP takes them for quotes, others for part of the name, and split it at a semicolon inside. No browser sends them."},
 	partMany:       {"multipart_many", check.Medium, "more parts than are told apart", "Frameworks stop at bounds of their own. The rest was inspected as one value."},
 
 	jsonSyntax:    {"json_syntax", check.Low, "JSON that strict parsers refuse", "Lenient parsers read on and see values where a filter saw an error. What could be read was inspected."},

@@ -259,7 +259,7 @@ var markIDs = map[request.Mark]id{
 	request.MarkTokens: tokensMany, request.MarkDecoded: bodyLarge, request.MarkRatio: bodyBomb, request.MarkSegments: tooManySegments,
 	request.MarkJSONDeep: jsonDeep, request.MarkJSONKeys: valuesMany, request.MarkXMLDeep: xmlDeep, request.MarkParts: partMany,
 	request.MarkDuplicateParam: paramTwice, request.MarkDuplicateCookie: cookieTwice, request.MarkCookieSyntax: cookieSyntax,
-	request.MarkCookieLegacy: cookieLegacy, request.MarkPartSplit: partSplit,
+	request.MarkCookieLegacy: cookieLegacy, request.MarkPartSplit: partSplit, request.MarkPartSingle: partSingle,
 	request.MarkEncodingUnknown: encodingUnknown, request.MarkEncodingBroken: encodingBroken,
 	request.MarkEncodingStacked: encodingStacked, request.MarkEncodingTail: encodingTail, request.MarkCharset: charset, request.MarkCharsetUnknown: charsetUnknown,
 	request.MarkMediaTwice: mediaTwice, request.MarkMediaSyntax: mediaSyntax, request.MarkMismatch: mediaMismatch,

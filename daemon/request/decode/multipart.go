@@ -41,11 +41,12 @@ const (
 	PartTwice                      // a parameter or a header twice in one part
 	PartNoName                     // form data without a name
 	PartHead                       // a head that is no header lines, or has no end
-	PartUnquoted                   // a name without quotes, or with single ones
+	PartUnquoted                   // a name without quotes
 	PartExtended                   // filename* or name*
 	PartTransfer                   // a Content-Transfer-Encoding that changes the content
 	PartMany                       // more than MaxParts
 	PartSplit                      // a file name spread over several parameters
+	PartSingle                     // a name in single quotes
 )
 
 // PartSink takes what is found.
@@ -280,7 +281,7 @@ func paramValue(v []byte, sink PartSink) (value, rest []byte) {
 	if len(v) > 0 && (v[0] == '"' || v[0] == '\'') {
 		quote := v[0]
 		if quote == '\'' {
-			sink.PartFlaw(PartUnquoted)
+			sink.PartFlaw(PartSingle)
 		}
 		for i := 1; i < len(v); i++ {
 			switch v[i] {
