@@ -171,6 +171,9 @@ func Build(read *rule.Files, opts Options) (*Set, error) {
 		case errors.As(err, &skip):
 			rep.State, rep.Reason = Skipped, skip.Reason
 		case errors.As(err, &bad):
+			if rep.SID == 0 {
+				rep.SID = sidOf(r) // it may stand behind the mistake
+			}
 			rep.State, rep.Reason, rep.Line, rep.Column = Refused, bad.Msg, bad.Line, bad.Col
 			errs = append(errs, bad)
 		case len(disabled) > 0 && (disabled[fmt.Sprint(p.SID)] || disabled[fmt.Sprintf("%d:%d", p.GID, p.SID)]):

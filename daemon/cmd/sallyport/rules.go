@@ -54,6 +54,13 @@ refused, as the setting strict would have it.`,
 			if err != nil {
 				return err
 			}
+			found, err := signature.Expand(args)
+			if err != nil {
+				return err
+			}
+			if len(found) == 0 {
+				return usageError{fmt.Errorf("no rule file is there: %s", strings.Join(args, " "))}
+			}
 			s, err := signature.Compile(args, v, signature.Options{})
 			if err != nil {
 				return err

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/sallyport/sallyport/daemon/check/signature/rule"
 )
 
 // field is a number in the buffer: in binary of 1 to 10 bytes, or as digits.
@@ -73,7 +71,7 @@ func (f *field) masked(v uint64) uint64 {
 // says how many bytes it took.
 func digitsOf(b []byte, base int) (v uint64, used int, ok bool) {
 	i := 0
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+	for i < len(b) && isSpace(b[i]) {
 		i++
 	}
 	neg := false
@@ -176,321 +174,63 @@ func baseOf(s string) (int, error) {
 	return 0, fmt.Errorf("expected hex, dec or oct, found %q", clip(s))
 }
 
-type byteTest struct {
-	field
-	op      byte // < > = & ^, l for <=, g for >=
-	negated bool
-	value   num
+// beginField reads what byte_test, byte_jump and byte_extract begin with: a
+// number of bytes, values that parse takes, an offset as their last, and then
+// the parameters that all share. What it does not know it hands to other.
+func (b *Builder) beginField(f *field, value string, fixed int, other func(key, value string) error) ([]string, error) {
+	p := strings.Split(value, ",")
+	if len(p) < fixed {
+		return nil, fmt.Errorf("expected %d parameters, found %d", fixed, len(p))
+	}
+	var err error
+	if f.bytes, err = b.number(p[0]); err != nil {
+		return nil, err
+	}
+	rest, err := b.parseField(f, p[fixed:])
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rest {
+		key, v, _ := strings.Cut(r, " ")
+		if err := other(key, strings.TrimSpace(v)); err != nil {
+			return nil, err
+		}
+	}
+	return p[:fixed], nil
 }
 
-func (t *byteTest) Match(c *Cursor) bool {
-	v, _, ok := t.read(c)
-	if !ok {
-		return false
-	}
-	w := uint64(t.value.n)
-	if t.value.v > 0 {
-		w = uint64(c.Vars[t.value.v-1])
-	}
-	switch t.op {
-	case '<':
-		ok = v < w
-	case '>':
-		ok = v > w
-	case 'l':
-		ok = v <= w
-	case 'g':
-		ok = v >= w
-	case '=':
-		ok = v == w
-	case '&':
-		ok = v&w != 0
-	case '^':
-		ok = v^w != 0
-	}
-	return ok != t.negated
+func unknownParameter(key, _ string) error { return fmt.Errorf("unknown parameter %q", clip(key)) }
+
+// multiplied is what byte_jump and byte_extract do to the number they read.
+type multiplied struct {
+	by    int64
+	align int64 // round up to a multiple, 0: as it is
 }
 
-var byteTestKeyword = &Keyword{
-	Name: "byte_test",
-	Help: "byte_test:N,[!]op,value,offset[,relative][,endian][,string,base][,bitmask]: compares a number in the buffer",
-	Parse: func(b *Builder, o rule.Option) error {
-		p := strings.Split(o.Value, ",")
-		if len(p) < 4 {
-			return fmt.Errorf("expected bytes, operator, value and offset")
-		}
-		t := &byteTest{}
-		var err error
-		if t.bytes, err = b.number(p[0]); err != nil {
-			return err
-		}
-		op := strings.TrimSpace(p[1])
-		if rest, ok := strings.CutPrefix(op, "!"); ok {
-			t.negated, op = true, strings.TrimSpace(rest)
-			if op == "" {
-				op = "="
-			}
-		}
-		switch op {
-		case "<", ">", "=", "&", "^":
-			t.op = op[0]
-		case "<=":
-			t.op = 'l'
-		case ">=":
-			t.op = 'g'
-		default:
-			return fmt.Errorf("unknown operator %q", clip(op))
-		}
-		if t.value, err = b.number(p[2]); err != nil {
-			return err
-		}
-		if t.offset, err = b.number(p[3]); err != nil {
-			return err
-		}
-		rest, err := b.parseField(&t.field, p[4:])
-		if err != nil {
-			return err
-		}
-		if len(rest) > 0 {
-			return fmt.Errorf("unknown parameter %q", clip(rest[0]))
-		}
-		b.add(b.spec(t.relative), t)
-		return nil
-	},
+func (m multiplied) of(v int64) int64 {
+	v *= m.by
+	if m.align > 0 && v%m.align != 0 {
+		v += m.align - v%m.align
+	}
+	return v
 }
 
-type byteJump struct {
-	field
-	multiplier int
-	align      bool
-	fromBegin  bool
-	fromEnd    bool
-	post       num
-}
-
-func (j *byteJump) moves() bool { return true }
-func (j *byteJump) Match(c *Cursor) bool {
-	v, end, ok := j.read(c)
-	if !ok || v > 1<<31 && v < 1<<63 {
-		return false
+// parameter reads multiplier and align; ok is false for any other.
+func (m *multiplied) parameter(key, value string) (ok bool, err error) {
+	switch key {
+	case "multiplier":
+		if m.by, err = strconv.ParseInt(value, 10, 32); err != nil || m.by < 1 || m.by > 65535 {
+			return true, fmt.Errorf("multiplier %q is not in 1 to 65535", clip(value))
+		}
+		return true, nil
+	case "align":
+		m.align = 4
+		if value == "2" {
+			m.align = 2
+		} else if value != "" && value != "4" {
+			return true, fmt.Errorf("align %q is not 2 or 4", clip(value))
+		}
+		return true, nil
 	}
-	jump := int(int64(v)) * j.multiplier
-	if j.align && jump%4 != 0 {
-		jump += 4 - jump%4
-	}
-	switch {
-	case j.fromBegin:
-		end = 0
-	case j.fromEnd:
-		end = len(c.Buf)
-		jump = -jump
-		if v == 0 {
-			jump = 0
-		}
-		jump = -jump
-	}
-	pos := end + jump + j.post.value(c)
-	if pos < 0 && j.whole {
-		pos = 0 // Suricata's jump back ends at the begin
-	}
-	if pos < 0 || pos > len(c.Buf) {
-		return false
-	}
-	c.Pos = pos
-	return true
-}
-
-var byteJumpKeyword = &Keyword{
-	Name: "byte_jump",
-	Help: "byte_jump:N,offset[,relative][,multiplier M][,endian][,string,base][,align][,from_beginning|from_end][,post_offset P][,bitmask]: moves the cursor by a number in the buffer",
-	Parse: func(b *Builder, o rule.Option) error {
-		p := strings.Split(o.Value, ",")
-		if len(p) < 2 {
-			return fmt.Errorf("expected bytes and offset")
-		}
-		j := &byteJump{multiplier: 1}
-		var err error
-		if j.bytes, err = b.number(p[0]); err != nil {
-			return err
-		}
-		if j.offset, err = b.number(p[1]); err != nil {
-			return err
-		}
-		rest, err := b.parseField(&j.field, p[2:])
-		if err != nil {
-			return err
-		}
-		for _, r := range rest {
-			key, value, _ := strings.Cut(r, " ")
-			switch key {
-			case "align":
-				j.align = true
-			case "from_beginning":
-				j.fromBegin = true
-			case "from_end":
-				j.fromEnd = true
-			case "multiplier":
-				if j.multiplier, err = strconv.Atoi(strings.TrimSpace(value)); err != nil || j.multiplier < 1 || j.multiplier > 65535 {
-					return fmt.Errorf("multiplier %q is not in 1 to 65535", clip(value))
-				}
-			case "post_offset":
-				if j.post, err = b.number(value); err != nil {
-					return err
-				}
-			default:
-				return fmt.Errorf("unknown parameter %q", clip(r))
-			}
-		}
-		b.add(b.spec(j.relative), j)
-		return nil
-	},
-}
-
-type byteExtract struct {
-	field
-	multiplier int
-	align      bool
-	variable   int
-}
-
-func (x *byteExtract) Match(c *Cursor) bool {
-	v, end, ok := x.read(c)
-	if !ok {
-		return false
-	}
-	n := int64(v) * int64(x.multiplier)
-	if x.align && n%4 != 0 {
-		n += 4 - n%4
-	}
-	c.Vars[x.variable] = n
-	c.Pos = min(end, len(c.Buf))
-	return true
-}
-
-var byteExtractKeyword = &Keyword{
-	Name: "byte_extract",
-	Help: "byte_extract:N,offset,name[,relative][,multiplier M][,endian][,string,base][,align][,bitmask]: keeps a number for later options",
-	Parse: func(b *Builder, o rule.Option) error {
-		p := strings.Split(o.Value, ",")
-		if len(p) < 3 {
-			return fmt.Errorf("expected bytes, offset and a name")
-		}
-		x := &byteExtract{multiplier: 1}
-		var err error
-		if x.bytes, err = b.number(p[0]); err != nil {
-			return err
-		}
-		if x.offset, err = b.number(p[1]); err != nil {
-			return err
-		}
-		rest, err := b.parseField(&x.field, p[3:])
-		if err != nil {
-			return err
-		}
-		for _, r := range rest {
-			key, value, _ := strings.Cut(r, " ")
-			switch key {
-			case "align":
-				x.align = true
-			case "multiplier":
-				if x.multiplier, err = strconv.Atoi(strings.TrimSpace(value)); err != nil || x.multiplier < 1 {
-					return fmt.Errorf("multiplier %q is no number over 0", clip(value))
-				}
-			default:
-				return fmt.Errorf("unknown parameter %q", clip(r))
-			}
-		}
-		x.variable = b.variable(strings.TrimSpace(p[2]))
-		b.add(b.spec(x.relative), x)
-		return nil
-	},
-}
-
-type byteMath struct {
-	field
-	oper     string
-	rvalue   num
-	variable int
-}
-
-func (m *byteMath) Match(c *Cursor) bool {
-	v, end, ok := m.read(c)
-	if !ok {
-		return false
-	}
-	r := uint64(m.rvalue.n)
-	if m.rvalue.v > 0 {
-		r = uint64(c.Vars[m.rvalue.v-1])
-	}
-	switch m.oper {
-	case "+":
-		v += r
-	case "-":
-		v -= r
-	case "*":
-		v *= r
-	case "/":
-		if r == 0 {
-			return false
-		}
-		v /= r
-	case "<<":
-		v <<= min(r, 64)
-	case ">>":
-		v >>= min(r, 64)
-	}
-	c.Vars[m.variable] = int64(v)
-	c.Pos = min(end, len(c.Buf))
-	return true
-}
-
-var byteMathKeyword = &Keyword{
-	Name: "byte_math",
-	Help: "byte_math:bytes N,offset N,oper + - * / << >>,rvalue V,result name[,relative][,endian E][,string base][,bitmask M]: calculates with a number in the buffer",
-	Parse: func(b *Builder, o rule.Option) error {
-		m := &byteMath{}
-		result := ""
-		var other []string
-		var err error
-		for _, p := range strings.Split(o.Value, ",") {
-			p = strings.TrimSpace(p)
-			key, value, _ := strings.Cut(p, " ")
-			value = strings.TrimSpace(value)
-			switch key {
-			case "bytes":
-				m.bytes, err = b.number(value)
-			case "offset":
-				m.offset, err = b.number(value)
-			case "oper":
-				m.oper = value
-			case "rvalue":
-				m.rvalue, err = b.number(value)
-			case "result":
-				result = value
-			default:
-				other = append(other, p)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		rest, err := b.parseField(&m.field, other)
-		if err != nil {
-			return err
-		}
-		if len(rest) > 0 {
-			return fmt.Errorf("unknown parameter %q", clip(rest[0]))
-		}
-		switch m.oper {
-		case "+", "-", "*", "/", "<<", ">>":
-		default:
-			return fmt.Errorf("unknown operator %q", clip(m.oper))
-		}
-		if result == "" {
-			return fmt.Errorf("expected result and a name")
-		}
-		m.variable = b.variable(result)
-		b.add(b.spec(m.relative), m)
-		return nil
-	},
+	return false, nil
 }

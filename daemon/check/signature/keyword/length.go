@@ -219,7 +219,29 @@ var isdataatKeyword = &Keyword{
 				return fmt.Errorf("expected relative or rawbytes, found %q", clip(s))
 			}
 		}
+		if c := b.endingContent(d); c != nil {
+			c.ends = true
+			return nil
+		}
 		b.add(b.spec(d.relative), d)
 		return nil
 	},
+}
+
+// endingContent is the content that isdataat:!1,relative makes end the buffer.
+// Suricata reads it as endswith of the last content, whatever moved the cursor
+// in between.
+func (b *Builder) endingContent(d *dataAt) *Content {
+	if d.snort3 || !d.relative || !d.negated || d.n != (num{n: 1}) || b.inB64 {
+		return nil
+	}
+	for i := len(b.items) - 1; i >= 0; i-- {
+		switch s := b.items[i].step.(type) {
+		case *Content:
+			return s
+		case *PCRE:
+			return nil
+		}
+	}
+	return nil
 }

@@ -66,9 +66,17 @@ func (f *Files) Load(path string) error {
 	if err != nil {
 		return fmt.Errorf("read rules: %w", err)
 	}
+	for magic, kind := range packed {
+		if bytes.HasPrefix(data, []byte(magic)) {
+			return fmt.Errorf("read rules: %s is %s, unpack it first", path, kind)
+		}
+	}
 	f.Parse(path, data)
 	return nil
 }
+
+// packed are what files begin with that are no text.
+var packed = map[string]string{"\x1f\x8b": "compressed by gzip", "PK\x03\x04": "a zip archive", "BZh": "compressed by bzip2", "\x28\xb5\x2f\xfd": "compressed by zstd", "\xfd7zXZ": "compressed by xz"}
 
 // Parse reads the text of a file; data must not change afterwards.
 func (f *Files) Parse(path string, data []byte) {

@@ -7,81 +7,77 @@ import (
 	"strings"
 )
 
-// Addresses is a set of addresses: any, or one of yes and none of no.
-type Addresses struct {
-	Any bool
-	yes []addressRange
-	no  []addressRange
+// span is a range of values, both ends included.
+type span[T any] struct{ from, to T }
+
+// values is what a list in a rule's header holds: anything, or one of yes, and
+// none of no and of the lists not.
+type values[T any] struct {
+	any     bool
+	yes, no []span[T]
+	not     []values[T]
 }
 
-type addressRange struct{ from, to netip.Addr }
+// all says that the set holds every value.
+func (s *values[T]) all() bool { return s.any && len(s.no) == 0 && len(s.not) == 0 }
+
+func (s *values[T]) has(in func(span[T]) bool) bool {
+	for _, r := range s.no {
+		if in(r) {
+			return false
+		}
+	}
+	for i := range s.not {
+		if s.not[i].has(in) {
+			return false
+		}
+	}
+	if s.any || len(s.yes) == 0 {
+		return true
+	}
+	for _, r := range s.yes {
+		if in(r) {
+			return true
+		}
+	}
+	return false
+}
+
+// Addresses is a set of addresses.
+type Addresses struct{ values[netip.Addr] }
 
 // Ports is a set of ports.
-type Ports struct {
-	Any bool
-	yes []portRange
-	no  []portRange
-}
-
-type portRange struct{ from, to uint16 }
+type Ports struct{ values[uint16] }
 
 var (
-	anyAddress = &Addresses{Any: true}
-	anyPort    = &Ports{Any: true}
+	anyAddress = &Addresses{values[netip.Addr]{any: true}}
+	anyPort    = &Ports{values[uint16]{any: true}}
 )
 
 // All says that the set holds every address.
-func (s *Addresses) All() bool { return s == nil || s.Any && len(s.no) == 0 }
+func (s *Addresses) All() bool { return s == nil || s.all() }
 
 // All says that the set holds every port.
-func (s *Ports) All() bool { return s == nil || s.Any && len(s.no) == 0 }
+func (s *Ports) All() bool { return s == nil || s.all() }
 
 // Has says whether the set holds a. An unknown address (the zero value) is in
 // every set: what is not known must not keep a rule silent.
 func (s *Addresses) Has(a netip.Addr) bool {
-	if s == nil || s.Any && len(s.no) == 0 || !a.IsValid() {
+	if s.All() || !a.IsValid() {
 		return true
 	}
 	a = a.Unmap()
-	for _, r := range s.no {
-		if r.has(a) {
-			return false
-		}
-	}
-	if s.Any || len(s.yes) == 0 {
-		return true
-	}
-	for _, r := range s.yes {
-		if r.has(a) {
-			return true
-		}
-	}
-	return false
-}
-
-func (r addressRange) has(a netip.Addr) bool {
-	return a.BitLen() == r.from.BitLen() && r.from.Compare(a) <= 0 && a.Compare(r.to) <= 0
+	return s.has(func(r span[netip.Addr]) bool {
+		return a.BitLen() == r.from.BitLen() && r.from.Compare(a) <= 0 && a.Compare(r.to) <= 0
+	})
 }
 
 // Has says whether the set holds p; port 0 is unknown and in every set.
 func (s *Ports) Has(p uint16) bool {
-	if s == nil || s.Any && len(s.no) == 0 || p == 0 {
+	if s.All() || p == 0 {
 		return true
 	}
-	for _, r := range s.no {
-		if r.from <= p && p <= r.to {
-			return false
-		}
-	}
-	if s.Any || len(s.yes) == 0 {
-		return true
-	}
-	for _, r := range s.yes {
-		if r.from <= p && p <= r.to {
-			return true
-		}
-	}
-	return false
+	return s.has(func(r span[uint16]) bool { return r.from <= p && p <= r.to })
 }
 
 // Vars are the variables of rule headers. The zero value has none.
@@ -121,21 +117,18 @@ func (v *Vars) set(kind, name, value string) {
 	v.addresses, v.ports = nil, nil
 }
 
-// maxNesting bounds lists in lists and variables in variables.
-const maxNesting = 12
-
+// address reads a list of addresses; each is read once for all rules.
 func (v *Vars) address(text string) (*Addresses, string) {
 	if a := v.addresses[text]; a != nil {
 		return a, ""
 	}
-	a := &Addresses{}
-	if msg := v.addAddress(a, text, false, 0); msg != "" {
+	l := list[netip.Addr]{what: "address", kinds: "address, network, range or variable", vars: v.Address, item: parseAddress}
+	s, msg := l.read(text, 0)
+	if msg != "" {
 		return nil, msg
 	}
-	if !a.Any && len(a.yes) == 0 {
-		a.Any = true
-	}
-	if a.Any && len(a.no) == 0 {
+	a := &Addresses{s}
+	if a.All() {
 		a = anyAddress
 	}
 	if v.addresses == nil {
@@ -145,65 +138,129 @@ func (v *Vars) address(text string) (*Addresses, string) {
 	return a, ""
 }
 
-func (v *Vars) addAddress(a *Addresses, text string, not bool, depth int) string {
+// port reads a list of ports; each is read once for all rules.
+func (v *Vars) port(text string) (*Ports, string) {
+	if a := v.ports[text]; a != nil {
+		return a, ""
+	}
+	l := list[uint16]{what: "port", kinds: "port, range or variable", vars: v.Port, item: parsePort}
+	s, msg := l.read(text, 0)
+	if msg != "" {
+		return nil, msg
+	}
+	a := &Ports{s}
+	if a.All() {
+		a = anyPort
+	}
+	if v.ports == nil {
+		v.ports = map[string]*Ports{}
+	}
+	v.ports[text] = a
+	return a, ""
+}
+
+// maxNesting bounds lists in lists and variables in variables.
+const maxNesting = 12
+
+// list reads lists of values: any, items, variables and lists in brackets,
+// each negated by an exclamation mark before it.
+type list[T any] struct {
+	what, kinds string
+	vars        map[string]string
+	item        func(text string) (span[T], error)
+}
+
+// read returns the set, or what is wrong with the list.
+func (l *list[T]) read(text string, depth int) (s values[T], msg string) {
+	if msg = l.add(&s, text, depth); msg != "" {
+		return s, msg
+	}
+	if len(s.yes) == 0 {
+		s.any = true
+	}
+	return s, ""
+}
+
+func (l *list[T]) add(s *values[T], text string, depth int) string {
 	if depth > maxNesting {
 		return fmt.Sprintf("lists or variables nested more than %d deep", maxNesting)
 	}
 	text = strings.TrimSpace(text)
+	not := false
 	for strings.HasPrefix(text, "!") {
 		not, text = !not, strings.TrimSpace(text[1:])
 	}
-	switch {
-	case text == "" || strings.EqualFold(text, "any"):
-		if text == "" {
-			return "an empty address in a list"
+	if not && text != "" && (text[0] == '[' || text[0] == '$') {
+		inner, msg := l.read(text, depth+1)
+		if msg == "" && !inner.all() {
+			s.not = append(s.not, inner)
 		}
+		return msg
+	}
+	switch {
+	case text == "":
+		return "an empty " + l.what + " in a list"
+	case strings.EqualFold(text, "any"):
 		if not && depth == 0 {
 			return "!any matches nothing"
 		}
-		a.Any = a.Any || !not
+		s.any = s.any || !not
 		return ""
 	case text[0] == '[':
 		if text[len(text)-1] != ']' {
 			return fmt.Sprintf("list %q is not closed by ]", clip(text))
 		}
 		for _, part := range splitList(text[1 : len(text)-1]) {
-			if msg := v.addAddress(a, part, not, depth+1); msg != "" {
+			if msg := l.add(s, part, depth+1); msg != "" {
 				return msg
 			}
 		}
 		return ""
 	case text[0] == '$':
-		value, ok := v.Address[text[1:]]
+		value, ok := l.vars[text[1:]]
 		if !ok || strings.EqualFold(strings.TrimSpace(value), "any") {
-			a.Any = true
+			s.any = true
 			return ""
 		}
-		return v.addAddress(a, value, not, depth+1)
+		return l.add(s, value, depth+1)
 	}
-	r, err := parseAddress(text)
-	if err != nil {
-		return fmt.Sprintf("%q is no address, network, range or variable", clip(text))
-	}
-	if not {
-		a.no = append(a.no, r)
-	} else {
-		a.yes = append(a.yes, r)
+	r, err := l.item(text)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("%q is no %s%s", clip(text), l.kinds, because(err))
+	case not:
+		s.no = append(s.no, r)
+	default:
+		s.yes = append(s.yes, r)
 	}
 	return ""
 }
 
-func parseAddress(text string) (addressRange, error) {
+// because adds what an item's own parser has to say, beyond that it is none.
+func because(err error) string {
+	if e, ok := err.(backwards); ok {
+		return ": " + e.Error()
+	}
+	return ""
+}
+
+// backwards is a range whose ends are the wrong way round.
+type backwards struct{}
+
+func (backwards) Error() string { return "the range ends before it begins" }
+
+// parseAddress reads an address, a network or a range of addresses.
+func parseAddress(text string) (span[netip.Addr], error) {
 	if from, to, ok := strings.Cut(text, "-"); ok {
 		a, err := netip.ParseAddr(strings.TrimSpace(from))
 		if err != nil {
-			return addressRange{}, err
+			return span[netip.Addr]{}, err
 		}
 		b, err := netip.ParseAddr(strings.TrimSpace(to))
-		if err != nil {
-			return addressRange{}, err
+		if err == nil && b.Less(a) {
+			err = backwards{}
 		}
-		return addressRange{a.Unmap(), b.Unmap()}, nil
+		return span[netip.Addr]{a.Unmap(), b.Unmap()}, err
 	}
 	if addr, mask, ok := strings.Cut(text, "/"); ok {
 		// A mask in dotted form: 10.0.0.0/255.0.0.0.
@@ -218,13 +275,13 @@ func parseAddress(text string) (addressRange, error) {
 		}
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			return addressRange{}, err
+			return span[netip.Addr]{}, err
 		}
 		p = p.Masked()
-		return addressRange{p.Addr(), last(p)}, nil
+		return span[netip.Addr]{p.Addr(), last(p)}, nil
 	}
 	a, err := netip.ParseAddr(text)
-	return addressRange{a.Unmap(), a.Unmap()}, err
+	return span[netip.Addr]{a.Unmap(), a.Unmap()}, err
 }
 
 // last is the highest address of a network.
@@ -237,91 +294,31 @@ func last(p netip.Prefix) netip.Addr {
 	return a
 }
 
-func (v *Vars) port(text string) (*Ports, string) {
-	if a := v.ports[text]; a != nil {
-		return a, ""
-	}
-	a := &Ports{}
-	if msg := v.addPort(a, text, false, 0); msg != "" {
-		return nil, msg
-	}
-	if !a.Any && len(a.yes) == 0 {
-		a.Any = true
-	}
-	if a.Any && len(a.no) == 0 {
-		a = anyPort
-	}
-	if v.ports == nil {
-		v.ports = map[string]*Ports{}
-	}
-	v.ports[text] = a
-	return a, ""
-}
-
-func (v *Vars) addPort(a *Ports, text string, not bool, depth int) string {
-	if depth > maxNesting {
-		return fmt.Sprintf("lists or variables nested more than %d deep", maxNesting)
-	}
-	text = strings.TrimSpace(text)
-	for strings.HasPrefix(text, "!") {
-		not, text = !not, strings.TrimSpace(text[1:])
-	}
-	switch {
-	case text == "":
-		return "an empty port in a list"
-	case strings.EqualFold(text, "any"):
-		if not && depth == 0 {
-			return "!any matches nothing"
-		}
-		a.Any = a.Any || !not
-		return ""
-	case text[0] == '[':
-		if text[len(text)-1] != ']' {
-			return fmt.Sprintf("list %q is not closed by ]", clip(text))
-		}
-		for _, part := range splitList(text[1 : len(text)-1]) {
-			if msg := v.addPort(a, part, not, depth+1); msg != "" {
-				return msg
-			}
-		}
-		return ""
-	case text[0] == '$':
-		value, ok := v.Port[text[1:]]
-		if !ok || strings.EqualFold(strings.TrimSpace(value), "any") {
-			a.Any = true
-			return ""
-		}
-		return v.addPort(a, value, not, depth+1)
-	}
-	r := portRange{0, 65535}
+// parsePort reads a port or a range of ports, 1024: or :1023 included.
+func parsePort(text string) (span[uint16], error) {
+	r := span[uint16]{0, 65535}
 	from, to, ranged := strings.Cut(text, ":")
 	if !ranged {
 		to = from
 	}
-	for i, s := range [...]string{from, to} {
-		s = strings.TrimSpace(s)
-		if s == "" && ranged {
+	for _, end := range [...]struct {
+		text string
+		to   *uint16
+	}{{from, &r.from}, {to, &r.to}} {
+		text := strings.TrimSpace(end.text)
+		if text == "" && ranged {
 			continue
 		}
-		n, err := strconv.ParseUint(s, 10, 16)
+		n, err := strconv.ParseUint(text, 10, 16)
 		if err != nil {
-			return fmt.Sprintf("%q is no port, range or variable", clip(text))
+			return r, err
 		}
-		if i == 0 {
-			r.from = uint16(n)
-		} else {
-			r.to = uint16(n)
-		}
+		*end.to = uint16(n)
 	}
 	if r.from > r.to {
-		return fmt.Sprintf("port range %q ends before it begins", clip(text))
+		return r, backwards{}
 	}
-	if not {
-		a.no = append(a.no, r)
-	} else {
-		a.yes = append(a.yes, r)
-	}
-	return ""
+	return r, nil
 }
 
 // splitList splits at commas outside nested brackets.
