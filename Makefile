@@ -112,7 +112,7 @@ test-install: ## install, run, upgrade and purge the package in a booted Debian 
 .PHONY: bench-doors
 bench-doors: build ## what the doors cost with every check off, beside NGINX alone
 	$(GO) build -trimpath -o build/doorfloor ./daemon/cmd/doorfloor
-	BENCH_CONFIG="$$(for c in protocol pressure limit schema token signature score inventory; do printf '[check.%s]\nmode = "off"\n' $$c; done)" scripts/bench-doors.sh
+	BENCH_CONFIG="$$(for c in protocol pressure limit schema token signature score inventory; do printf '[check.%s]\nmode = "off"\n' $$c; done)" BENCH_PAIRS=$${BENCH_PAIRS:-20} scripts/bench-doors.sh
 
 .PHONY: test-nginx-versions
 test-nginx-versions: ## the doors' tests on NGINX 1.18, 1.22, 1.26 and 1.30, from Debian's suites (root or user namespaces)

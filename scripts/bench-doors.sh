@@ -2,6 +2,9 @@
 # What the doors cost, side by side in one run: requests/s, p50, p99 (of wrk; of
 # h2load the mean and the greatest), and CPU of NGINX and the daemon per request.
 #   BENCH_SECONDS=3  how long each row runs
+#   BENCH_ROWS=1     whether the rows are run at all
+#   BENCH_PAIRS=0    so many pairs of a GET answered by the minimal Go server and by
+#                    Sallyport, in turn: the median of their ratios in CPU a request
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || "$here/scripts/need" nginx-light
@@ -61,7 +64,7 @@ ${BENCH_CONFIG:-}
 CONF
 "$here/build/doorfloor" -socket "$dir/floor.sock" &
 floor=$!; pids+=("$floor")
-"$here/build/sallyport" serve --config "$dir/sallyport.toml" 2>"$dir/daemon.log" &
+"${SALLYPORT:-$here/build/sallyport}" serve --config "$dir/sallyport.toml" 2>"$dir/daemon.log" &
 daemon=$!; pids+=("$daemon")
 nginx -p "$dir" -c "$dir/nginx.conf" &
 pids+=($!)
@@ -85,8 +88,6 @@ per() { # per BEFORE AFTER REQUESTS: microseconds of each a request
         printf "%8.1f %8.1f", (y[1] - x[1]) * f, (y[2] - x[2]) * f }'
 }
 hz=$(getconf CLK_TCK)
-printf '%-44s %10s %10s %10s %s\n' "" "requests/s" "p50" "p99" "CPU us/req:"
-printf '%-77s %8s %8s\n' "" "NGINX" "daemon"
 row() { # row TITLE PATH [wrk script]
     local title=$1 path=$2 script=${3:-} before after out n
     before=$(cpu)
@@ -108,21 +109,49 @@ h2row() { # h2row TITLE PATH [body]
     printf '%-44s %10s %10s %10s %s\n' "$title" "$(sed -n 's/^finished in.*, \([0-9.]*\) req\/s.*/\1/p' <<<"$out")" "$mean" "$most" \
         "$(per "$before" "$after" "$n")"
 }
-row "GET  NGINX alone" /plain
-row "GET  auth_request, return 204 (the floor)" /return
-row "GET  auth_request, minimal Go server" /floor
-row "GET  Sallyport inline" /inline
-row "GET  Sallyport relay" /relay
-for size in 2 64; do
-    row "POST ${size} KB  NGINX alone" /plain "$dir/post$size.lua"
-    row "POST ${size} KB  Sallyport metadata" /metadata "$dir/post$size.lua"
-    row "POST ${size} KB  Sallyport inline" /inline "$dir/post$size.lua"
-    row "POST ${size} KB  Sallyport relay" /relay "$dir/post$size.lua"
-done
-echo "HTTP/2 (h2load: mean and greatest time instead of p50 and p99)"
-h2row "GET  NGINX alone" /plain
-h2row "GET  Sallyport inline" /inline
-h2row "GET  Sallyport relay" /relay
-h2row "POST 2 KB  Sallyport inline" /inline "$dir/body2.json"
-h2row "POST 2 KB  Sallyport relay" /relay "$dir/body2.json"
+rows() {
+    printf '%-44s %10s %10s %10s %s\n' "" "requests/s" "p50" "p99" "CPU us/req:"
+    printf '%-77s %8s %8s\n' "" "NGINX" "daemon"
+    row "GET  NGINX alone" /plain
+    row "GET  auth_request, return 204 (the floor)" /return
+    row "GET  auth_request, minimal Go server" /floor
+    row "GET  Sallyport inline" /inline
+    row "GET  Sallyport relay" /relay
+    for size in 2 64; do
+        row "POST ${size} KB  NGINX alone" /plain "$dir/post$size.lua"
+        row "POST ${size} KB  Sallyport metadata" /metadata "$dir/post$size.lua"
+        row "POST ${size} KB  Sallyport inline" /inline "$dir/post$size.lua"
+        row "POST ${size} KB  Sallyport relay" /relay "$dir/post$size.lua"
+    done
+    echo "HTTP/2 (h2load: mean and greatest time instead of p50 and p99)"
+    h2row "GET  NGINX alone" /plain
+    h2row "GET  Sallyport inline" /inline
+    h2row "GET  Sallyport relay" /relay
+    h2row "POST 2 KB  Sallyport inline" /inline "$dir/body2.json"
+    h2row "POST 2 KB  Sallyport relay" /relay "$dir/body2.json"
+}
+
+# On a machine that others use, figures of two rows differ by what happened
+# meanwhile. Pairs in turn, and the median of their ratios, hold better.
+cpu_ns() { cat /proc/"$1"/task/*/schedstat 2>/dev/null | awk '{n += $1} END {printf "%.0f", n}'; }
+half() { # half PATH PID: nanoseconds of that process, and of NGINX's worker, a request
+    local w=$(cpu_ns "$worker") d=$(cpu_ns "$2") n
+    n=$(wrk -t1 -c8 -d1s "http://127.0.0.1:$port$1" | sed -n 's/ *\([0-9]*\) requests in.*/\1/p')
+    echo "$(( ($(cpu_ns "$2") - d) / n )) $(( ($(cpu_ns "$worker") - w) / n ))"
+}
+pairs() {
+    local f i
+    half /floor "$floor" >/dev/null; half /inline "$daemon" >/dev/null
+    for _ in $(seq "$1"); do
+        f=$(half /floor "$floor"); i=$(half /inline "$daemon")
+        echo "$f $i"; i=$(half /inline "$daemon"); f=$(half /floor "$floor"); echo "$f $i"
+    done | awk -v pairs="$1" '
+        function median(a, n,    i, j, t) { for (i = 2; i <= n; i++) { t = a[i]; for (j = i - 1; j > 0 && a[j] > t; j--) a[j + 1] = a[j]; a[j + 1] = t }
+            return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2 }
+        { f[NR] = $1 / 1000; s[NR] = $3 / 1000; r[NR] = $3 / $1; both[NR] = ($3 + $4) / ($1 + $2) }
+        END { printf "a GET, inline, against a minimal Go server that answers 204, medians of %d pairs: %.1f and %.1f us of the daemon, ratio %.3f; with NGINX %.3f\n",
+            NR, median(s, NR), median(f, NR), median(r, NR), median(both, NR) }'
+}
+[ "${BENCH_ROWS:-1}" = 0 ] || rows
+[ "${BENCH_PAIRS:-0}" = 0 ] || pairs "$BENCH_PAIRS"
 [ ! -s "$dir/error.log" ] || { echo "NGINX complained:"; sort "$dir/error.log" | uniq -c | tail -n 5; }

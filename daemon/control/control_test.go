@@ -288,7 +288,7 @@ func TestRatesForgetAfterFiveMinutes(t *testing.T) {
 	m := NewMetrics()
 	m.routes = newRouteRates(func() time.Time { return now })
 	for range 60 {
-		m.routes.count("s", "r", "deny")
+		m.routes.add(m.routes.ring("s", "r"), "deny")
 	}
 	r := m.Rates()[0]
 	if r.PerSecond != 1 || r.Denied != 60 {

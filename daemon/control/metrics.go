@@ -72,12 +72,38 @@ func (m *Metrics) Judged(j *Judgement) {
 		return
 	}
 	verdict := j.Verdict()
-	m.counter("sallyport_verdicts_total", []string{"site", "route", "mode", "verdict"}, j.Site, j.Route, j.Mode, verdict).Inc()
+	m.counter("sallyport_verdicts_total", verdictLabels, j.Site, j.Route, j.Mode, verdict).Inc()
 	for _, c := range j.Checks {
 		m.counter("sallyport_findings_total", []string{"check", "route", "mode", "verdict"}, c, j.Route, j.Mode, verdict).Inc()
 	}
-	m.routes.count(j.Site, j.Route, verdict)
+	m.routes.add(m.routes.ring(j.Site, j.Route), verdict)
 }
+
+// Tally counts judgements without findings that are alike in all but their
+// time: it knows its series, where Judged looks them up.
+type Tally struct {
+	routes   *routeRates
+	ring     *rateRing
+	took     *vm.PrometheusHistogram
+	verdicts *vm.Counter
+	verdict  string
+}
+
+// Tally is for judgements like j, which is final.
+func (m *Metrics) Tally(j *Judgement) *Tally {
+	verdict := j.Verdict()
+	return &Tally{routes: &m.routes, ring: m.routes.ring(j.Site, j.Route), took: m.door(j.Door), verdict: verdict,
+		verdicts: m.counter("sallyport_verdicts_total", verdictLabels, j.Site, j.Route, j.Mode, verdict)}
+}
+
+// Count counts one more.
+func (t *Tally) Count(took time.Duration) {
+	t.took.Update(took.Seconds())
+	t.verdicts.Inc()
+	t.routes.add(t.ring, t.verdict)
+}
+
+var verdictLabels = []string{"site", "route", "mode", "verdict"}
 
 // Panicked counts a check that failed.
 func (m *Metrics) Panicked(check string) { m.one("sallyport_check_panics_total", "check", check) }

@@ -48,23 +48,28 @@ func newRouteRates(now func() time.Time) routeRates {
 	return routeRates{now: now, routes: map[routeKey]*rateRing{}}
 }
 
-func (r *routeRates) count(site, route, verdict string) {
+// ring is where a route is counted, for as long as the daemon lives.
+func (r *routeRates) ring(site, route string) *rateRing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := routeKey{site, route}
+	ring := r.routes[k]
+	if ring == nil && len(r.routes) >= maxRoutes {
+		k = routeKey{"", "other"}
+		ring = r.routes[k]
+	}
+	if ring == nil {
+		ring = &rateRing{}
+		r.routes[k] = ring
+	}
+	return ring
+}
+
+func (r *routeRates) add(ring *rateRing, verdict string) {
 	step := r.now().UnixNano() / int64(rateStep)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.judged++
-	ring := r.routes[routeKey{site, route}]
-	if ring == nil {
-		k := routeKey{site, route}
-		if len(r.routes) >= maxRoutes {
-			k = routeKey{"", "other"}
-			ring = r.routes[k]
-		}
-		if ring == nil {
-			ring = &rateRing{}
-			r.routes[k] = ring
-		}
-	}
 	i := step % rateSteps
 	if ring.step[i] != step {
 		ring.step[i], ring.all[i], ring.denied[i], ring.wouldBut[i] = step, 0, 0, 0

@@ -115,6 +115,12 @@ func (c *conn) dispatch(r *request.Request, size int) bool {
 func (c *conn) readHead() (size int, whole bool, err error) {
 	searched := 0
 	for {
+		// The end of what came is nearly always the end of the head: only a body
+		// that came along can end like it, and then the first end counts.
+		if n := c.n; n > searched && bytes.HasSuffix(c.buf[:n], headEnd) && !bytes.HasPrefix(c.buf, post) {
+			c.state.CompareAndSwap(idle, busy)
+			return n, true, nil
+		}
 		if i := bytes.Index(c.buf[searched:c.n], headEnd); i >= 0 {
 			c.state.CompareAndSwap(idle, busy)
 			return searched + i + len(headEnd), true, nil

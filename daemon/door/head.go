@@ -21,6 +21,19 @@ type head struct {
 	carry   []byte // findings that ENTER handed on
 	close   bool
 	headers []request.Header
+	// words are the last request's TLS version and cipher, protocol, method and
+	// mode: the next one's on a connection are mostly the same.
+	words [5]word
+}
+
+// word keeps a string for as long as it is asked for again.
+type word string
+
+func (w *word) get(b []byte) string {
+	if string(*w) != string(b) {
+		*w = word(known(b))
+	}
+	return string(*w)
 }
 
 // The fields of X-Sallyport-Meta, which nginx/sallyport/meta.conf writes,
@@ -44,8 +57,8 @@ const (
 )
 
 var (
-	crlf    = []byte("\r\n")
 	headEnd = []byte("\r\n\r\n")
+	post    = []byte("POST ") // how the doors are asked that take bodies
 )
 
 // maxHeaders bounds the header lines kept; NGINX itself takes at most 1,000
@@ -58,20 +71,26 @@ const maxHeaders = 4096
 // metadata is missing, which only a wrong configuration does.
 func (h *head) parse(b []byte) (ok bool) {
 	headers := h.headers[:0]
-	*h = head{headers: headers}
-	line, rest, found := bytes.Cut(b, crlf)
+	words := h.words
+	*h = head{headers: headers, words: words}
+	line, rest, found := cutLine(b)
 	if !found {
 		return false
 	}
-	_, line, found = bytes.Cut(line, []byte{' '})
-	if !found {
+	space := bytes.IndexByte(line, ' ')
+	if space < 0 {
 		return false
 	}
-	h.target, _, _ = bytes.Cut(line, []byte{' '})
+	h.target = line[space+1:]
 	// A mirror's subrequest keeps the client's query.
-	h.target, _, _ = bytes.Cut(h.target, []byte{'?'})
+	for i, c := range h.target {
+		if c == ' ' || c == '?' {
+			h.target = h.target[:i]
+			break
+		}
+	}
 	for len(rest) > 0 {
-		line, rest, found = bytes.Cut(rest, crlf)
+		line, rest, found = cutLine(rest)
 		if !found || len(line) == 0 {
 			break
 		}
@@ -86,6 +105,20 @@ func (h *head) parse(b []byte) (ok bool) {
 		h.line(name, value)
 	}
 	return h.hasMeta && string(h.meta[metaVersion]) == "1" && len(h.meta[metaID]) == 32
+}
+
+// cutLine parts b after its first line, which ends with CR LF.
+func cutLine(b []byte) (line, rest []byte, found bool) {
+	for from := 0; ; {
+		i := bytes.IndexByte(b[from:], '\n')
+		if i < 0 {
+			return nil, nil, false
+		}
+		if i += from; i > 0 && b[i-1] == '\r' {
+			return b[:i-1], b[i+1:], true
+		}
+		from = i + 1
+	}
 }
 
 func (h *head) line(name, value []byte) {
@@ -133,8 +166,15 @@ func (h *head) ours(name, value []byte) bool {
 			return true
 		}
 		h.hasMeta = true
-		for i := range h.meta {
-			h.meta[i], value, _ = bytes.Cut(value, []byte{' '})
+		field, from := 0, 0
+		for i, c := range value {
+			if c == ' ' && field < metaFields {
+				h.meta[field] = value[from:i]
+				field, from = field+1, i+1
+			}
+		}
+		if field < metaFields {
+			h.meta[field] = value[from:]
 		}
 	case "Uri":
 		if h.uri == nil {
@@ -166,8 +206,8 @@ func (h *head) fill(r *request.Request) {
 	r.Client = addrPort(h.meta[metaRemoteAddr], h.meta[metaRemotePort])
 	r.ServerAddr = addrPort(h.meta[metaServerAddr], h.meta[metaServerPort])
 	r.Connection = number(h.meta[metaConnection])
-	r.TLS = request.TLS{Version: known(h.meta[metaTLS]), Cipher: known(h.meta[metaCipher])}
-	r.Protocol, r.Method = known(h.meta[metaProtocol]), known(h.meta[metaMethod])
+	r.TLS = request.TLS{Version: h.words[0].get(h.meta[metaTLS]), Cipher: h.words[1].get(h.meta[metaCipher])}
+	r.Protocol, r.Method = h.words[2].get(h.meta[metaProtocol]), h.words[3].get(h.meta[metaMethod])
 	r.URI = h.uri
 	r.Headers = h.headers
 	for i := range r.Headers {
@@ -200,7 +240,7 @@ func hostName(host []byte) []byte {
 // HTTP/1, never known over later versions.
 func (h *head) noBody() bool { return len(h.meta[metaNoBody]) == 1 && h.meta[metaNoBody][0] == '1' }
 
-func (h *head) mode() string { return known(h.meta[metaMode]) }
+func (h *head) mode() string { return h.words[4].get(h.meta[metaMode]) }
 
 func addrPort(addr, port []byte) netip.AddrPort {
 	a, ok := inspect.ParseAddr(addr)

@@ -70,6 +70,7 @@ type server struct {
 	door      *door.Server
 	health    *control.Health
 	metrics   *control.Metrics
+	meter     *meter
 	control   *control.Server
 	records   records
 	outcomes  *outcomes
@@ -116,8 +117,10 @@ func start(path string, log *slog.Logger) (*server, error) {
 	}
 	s.sources.Start()
 	s.shareLimits(loaded)
+	s.meter = &meter{m: s.metrics}
+	s.meter.apply(loaded.Policy)
 	s.inspector = inspect.New(loaded.Policy, inspect.Options{
-		State: state, Sources: s.sources, Canaries: s.canaries, Recorder: s.outcomes, Meter: meter{s.metrics},
+		State: state, Sources: s.sources, Canaries: s.canaries, Recorder: s.outcomes, Meter: s.meter,
 		HeadBudget: time.Duration(settings.EnterTimeoutMS) * time.Millisecond * 6 / 10,
 		BodyBudget: time.Duration(settings.LeaveTimeoutMS) * time.Millisecond * 6 / 10,
 		GuardBan:   time.Duration(settings.GuardBanSeconds) * time.Second,
@@ -298,6 +301,7 @@ func (s *server) reload() {
 		s.log.Warn("the lists of sources changed since they were checked; the old ones stay", "error", err)
 	}
 	s.shareLimits(next)
+	s.meter.apply(next.Policy)
 	s.inspector.Apply(next.Policy)
 	s.loaded = next
 	s.applied.Store(time.Now().UnixNano())

@@ -20,14 +20,15 @@ const enterHead = "GET /enter HTTP/1.1\r\nHost: shop.example\r\n" +
 	"X-Sallyport-Uri: /a/b?x=1&y=%2e\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) like any\r\nAccept: text/html,*/*;q=0.8\r\n" +
 	"Accept-Encoding: gzip, deflate, br\r\nAccept-Language: en\r\nCookie: sid=0123456789abcdef\r\nReferer: https://shop.example/a\r\n\r\n"
 
-// The whole way of ENTER through the daemon as it is wired: bytes from the
-// socket, head, client, site and route, source, verdict, metrics, answer.
-func TestEnterWithoutChecksAllocatesNothing(t *testing.T) {
+// serveWithoutChecks runs the daemon as it is wired, in this process, with every
+// check off, and returns a connection to its door.
+func serveWithoutChecks(t testing.TB) net.Conn {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "sp")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "sallyport.toml")
 	text := fmt.Sprintf("[server]\ndoor = %q\naccess = \"\"\ncontrol = \"\"\nstate_dir = %q\ntrusted_proxies = [\"10.0.0.0/8\"]\n", filepath.Join(dir, "door.sock"), dir) +
 		"[defaults]\nmode = \"enforce\"\n[[site]]\nname = \"shop\"\nhosts = [\"shop.example\"]\n[[site.route]]\nname = \"a\"\npath = \"/a/{id}\"\ndeny = [\"198.51.100.0/24\"]\n"
@@ -41,16 +42,37 @@ func TestEnterWithoutChecksAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := s.stop(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
 	nc, err := net.Dial("unix", filepath.Join(dir, "door.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
+	t.Cleanup(func() { nc.Close() })
+	return nc
+}
+
+// BenchmarkEnter is a round trip to the door, the client's side of it included.
+func BenchmarkEnter(b *testing.B) {
+	nc := serveWithoutChecks(b)
+	out, in := []byte(enterHead), make([]byte, 4096)
+	for b.Loop() {
+		if _, err := nc.Write(out); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := nc.Read(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// The whole way of ENTER through the daemon as it is wired: bytes from the
+// socket, head, client, site and route, source, verdict, metrics, answer.
+func TestEnterWithoutChecksAllocatesNothing(t *testing.T) {
+	nc := serveWithoutChecks(t)
 	proxied := strings.TrimSuffix(strings.Replace(enterHead, "192.0.2.7", "10.0.0.1", 1), "\r\n")
 	for _, c := range []struct{ title, head string }{
 		{"let pass", enterHead},

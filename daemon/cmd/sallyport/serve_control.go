@@ -17,24 +17,6 @@ import (
 	"github.com/sallyport/sallyport/daemon/policy"
 )
 
-// meter lets the walk count without knowing of control.
-type meter struct{ m *control.Metrics }
-
-func (m meter) Judged(route *policy.Route, door string, v *policy.Verdict, took time.Duration) {
-	j := control.Judgement{Site: route.Site, Route: route.Name, Mode: v.Mode.String(), Door: door,
-		Deny: v.Deny, WouldDeny: v.WouldDeny, Final: true, Took: took}
-	for i := range v.Kept {
-		j.Checks = append(j.Checks, v.Kept[i].Check)
-		if f := &v.Kept[i]; f.Check == "bounds" {
-			m.m.BodyOverLimit(route.Name)
-		}
-	}
-	m.m.Judged(&j)
-}
-
-func (m meter) Panicked(check string) { m.m.Panicked(check) }
-func (m meter) Late(door string)      { m.m.Late(door) }
-
 // modes puts break glass in force in the inspector.
 type modes struct{ s *server }
 
