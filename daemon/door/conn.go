@@ -51,12 +51,22 @@ type conn struct {
 	fallID   [32]byte
 	fallDoor string
 	waiter   waiter
+	request  *request.Request // the one under way; nil between requests
+	exchange exchange
+}
+
+func (c *conn) dropRequest() {
+	if c.request != nil {
+		c.request.Release()
+		c.request = nil
+	}
 }
 
 func (c *conn) serve() {
 	defer c.d.forget(c)
 	defer c.nc.Close()
 	c.buf = make([]byte, firstBuffer)
+	c.exchange.init(c)
 	c.waiter.c = make(chan answer, 1)
 	for c.one() {
 		if len(c.buf) > keepBuffer && c.n <= firstBuffer {
@@ -81,7 +91,8 @@ func (c *conn) one() bool {
 		return false
 	}
 	r := request.Get()
-	defer r.Release()
+	c.request = r
+	defer c.dropRequest()
 	r.Received = time.Now()
 	c.head.fill(r)
 	if !whole {
@@ -220,9 +231,7 @@ func (c *conn) finish(r *request.Request, w *inspect.Walk, v *policy.Verdict, re
 		return false
 	}
 	a := answerOf(v)
-	ok := c.write(r, &a, inspect.EncodeCarry(w.Carry()), redirect)
-	w.End()
-	return ok
+	return c.reply(r, w, &a, inspect.EncodeCarry(w.Carry()), redirect)
 }
 
 func (c *conn) judgeBody(r *request.Request) bool {
@@ -249,10 +258,10 @@ func (c *conn) judgeBody(r *request.Request) bool {
 	}
 	// The answer to a mirror is read by nobody; it only frees the connection.
 	if ok {
-		ok = c.write(r, &answer{}, "", "")
+		return c.reply(r, w, &answer{}, "", "")
 	}
 	w.End()
-	return ok
+	return false
 }
 
 // bring hands the verdict on a body to its LEAVE.
@@ -357,16 +366,22 @@ func (c *conn) answerLate() {
 }
 
 func (c *conn) write(r *request.Request, a *answer, carry, redirect string) bool {
-	closing := c.d.draining.Load()
+	closing := c.compose(r, a, carry, redirect)
+	_, err := c.nc.Write(c.out)
+	c.state.Store(idle)
+	return err == nil && !closing
+}
+
+// compose makes the answer, in out, and says whether it ends the connection.
+func (c *conn) compose(r *request.Request, a *answer, carry, redirect string) (closing bool) {
+	closing = c.d.draining.Load()
 	c.out = a.append(c.out[:0], r.ID, carry, redirect, closing)
 	if sign := c.d.settings.Pass; sign != nil && !a.Deny {
 		c.out = append(c.out[:len(c.out)-2], "X-Sallyport-Pass: "...)
 		c.out = sign.Append(c.out, r.ID, r.Method, r.URI, r.Received)
 		c.out = append(c.out, "\r\n\r\n"...)
 	}
-	_, err := c.nc.Write(c.out)
-	c.state.Store(idle)
-	return err == nil && !closing
+	return closing
 }
 
 func (c *conn) writeRaw(s string) { _, _ = io.WriteString(c.nc, s) }

@@ -56,8 +56,48 @@ func serveWithoutChecks(t testing.TB) net.Conn {
 }
 
 // BenchmarkEnter is a round trip to the door, the client's side of it included.
-func BenchmarkEnter(b *testing.B) {
-	nc := serveWithoutChecks(b)
+// With -cpu 1 nothing but the two sides' work is in it.
+func BenchmarkEnter(b *testing.B) { roundTrips(b, serveWithoutChecks(b)) }
+
+// BenchmarkFloor is the same to the least that a Go server can do: read to the
+// end of a head, answer 204 (cmd/doorfloor).
+func BenchmarkFloor(b *testing.B) {
+	dir, err := os.MkdirTemp("", "sp")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := net.Listen("unix", filepath.Join(dir, "f"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		nc, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := nc.Read(buf)
+			if err != nil || !bytes.HasSuffix(buf[:n], []byte("\r\n\r\n")) {
+				return
+			}
+			if _, err := io.WriteString(nc, "HTTP/1.1 204 No Content\r\n\r\n"); err != nil {
+				return
+			}
+		}
+	}()
+	nc, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer nc.Close()
+	roundTrips(b, nc)
+}
+
+func roundTrips(b *testing.B, nc net.Conn) {
 	out, in := []byte(enterHead), make([]byte, 4096)
 	for b.Loop() {
 		if _, err := nc.Write(out); err != nil {
