@@ -32,8 +32,11 @@ const Header = "X-Sallyport-Pass"
 const (
 	// Lives is how long a pass holds, and how far clocks may differ.
 	Lives = 60 * time.Second
-	// Rotate is after how long a new key signs; the old one verifies as long again.
+	// Rotate is after how long a new key is made; the old one verifies as long again.
 	Rotate = 24 * time.Hour
+	// Ahead is how long before it signs a new key is in the file, so that a
+	// backend on another machine has it by then.
+	Ahead = 10 * time.Minute
 )
 
 // Key signs from its time on.
@@ -42,7 +45,7 @@ type Key struct {
 	Secret []byte
 }
 
-// Keys are the key that signs, first, and the one before it.
+// Keys are the newest key, first, and the one before it.
 type Keys []Key
 
 // Load reads the keys from a file, and makes or rotates them where it is time.
@@ -62,7 +65,11 @@ func Load(path string, now time.Time) (Keys, error) {
 	}
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails (Go 1.24)
-	keys = append(Keys{{now, secret}}, keys[:min(len(keys), 1)]...)
+	from := now
+	if len(keys) > 0 {
+		from = now.Add(Ahead)
+	}
+	keys = append(Keys{{from, secret}}, keys[:min(len(keys), 1)]...)
 	if data, err = json.Marshal(keys); err != nil {
 		return nil, fmt.Errorf("write the pass keys: %w", err)
 	}
@@ -82,6 +89,14 @@ func Read(path string) (Keys, error) {
 	return keys, nil
 }
 
+// signing is the newest key whose time has come.
+func (k Keys) signing(now time.Time) Key {
+	if k[0].From.After(now) && len(k) > 1 {
+		return k[1]
+	}
+	return k[0]
+}
+
 // Append writes the pass of a request behind b.
 func (k Keys) Append(b, id []byte, method string, target []byte, now time.Time) []byte {
 	at := now.Unix()
@@ -90,7 +105,7 @@ func (k Keys) Append(b, id []byte, method string, target []byte, now time.Time) 
 	b = append(b, '.')
 	b = append(b, id...)
 	b = append(b, '.')
-	return hex.AppendEncode(b, sign(k[0].Secret, at, id, method, target))
+	return hex.AppendEncode(b, sign(k.signing(now).Secret, at, id, method, target))
 }
 
 func sign(secret []byte, at int64, id []byte, method string, target []byte) []byte {

@@ -46,8 +46,13 @@ func TestKeysRotateAndTheOldOneHoldsOn(t *testing.T) {
 	if err := second.Verify(value, "GET", "/", now.Add(Rotate)); err != nil {
 		t.Error(err)
 	}
-	third, _ := Load(path, now.Add(2*Rotate))
-	if err := third.Verify(string(first.Append(nil, []byte(id), "GET", []byte("/"), now.Add(2*Rotate))), "GET", "/", now.Add(2*Rotate)); err == nil {
+	if early, late := now.Add(Rotate+Ahead-time.Second), now.Add(Rotate+Ahead); string(second.Append(nil, []byte(id), "GET", []byte("/"), early)) != string(first.Append(nil, []byte(id), "GET", []byte("/"), early)) ||
+		first.Verify(string(second.Append(nil, []byte(id), "GET", []byte("/"), late)), "GET", "/", late) == nil {
+		t.Error("a new key must sign when its time has come, and not before")
+	}
+	later := now.Add(2*Rotate + Ahead)
+	third, _ := Load(path, later)
+	if err := third.Verify(string(first.Append(nil, []byte(id), "GET", []byte("/"), later)), "GET", "/", later); err == nil {
 		t.Error("a key two rotations old still holds")
 	}
 }

@@ -19,6 +19,8 @@ import (
 type rotating struct {
 	path string
 	keys atomic.Pointer[pass.Keys]
+	// reread is when verify last read the file, in Unix nanoseconds.
+	reread atomic.Int64
 }
 
 func (r *rotating) Append(b, id []byte, method string, target []byte, now time.Time) []byte {
@@ -54,6 +56,25 @@ func (s *server) signer() (door.Signer, error) {
 	return r, nil
 }
 
+// verify reads the file again, at most once a second, before it refuses a pass
+// for its signature: the keys may have been replaced since.
+func (r *rotating) verify(value, method, target string, now time.Time) error {
+	err := r.keys.Load().Verify(value, method, target, now)
+	if err == nil || value == "" {
+		return err
+	}
+	last := r.reread.Load()
+	if now.UnixNano()-last < int64(time.Second) || !r.reread.CompareAndSwap(last, now.UnixNano()) {
+		return err
+	}
+	keys, readErr := pass.Read(r.path)
+	if readErr != nil {
+		return err
+	}
+	r.keys.Store(&keys)
+	return keys.Verify(value, method, target, now)
+}
+
 func verifyVerb() *cobra.Command {
 	var listen, path string
 	c := &cobra.Command{
@@ -75,6 +96,11 @@ and the backend's asks with
         proxy_pass http://127.0.0.1:9147;
     }
 
+A pass holds for a minute, for its method and path. The key file may be a copy:
+a new key is in it ten minutes before it signs. A request that NGINX let through
+while the daemon was away carries no pass, and is refused here: with locations
+that fail open, backends that verify fail closed.
+
 A backend written in Go can use package daemon/pass itself.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -88,14 +114,16 @@ A backend written in Go can use package daemon/pass itself.`,
 			r := &rotating{path: path}
 			r.keys.Store(&keys)
 			go r.follow(pass.Read, func(err error) { fmt.Fprintln(c.ErrOrStderr(), "sallyport:", err) })
-			network, address := "tcp", listen
-			if rest, unix := strings.CutPrefix(listen, "unix:"); unix {
-				network, address = "unix", rest
+			var l net.Listener
+			if socket, unix := strings.CutPrefix(listen, "unix:"); unix {
+				l, err = door.Listen(socket, 0o666, "") // who may ask is up to its folder
+			} else {
+				l, err = net.Listen("tcp", listen)
 			}
-			l, err := net.Listen(network, address)
 			if err != nil {
 				return fmt.Errorf("listen for auth_request: %w", err)
 			}
+			fmt.Fprintln(c.ErrOrStderr(), "verifying at", l.Addr())
 			server := &http.Server{Handler: verifier(r), ReadHeaderTimeout: 5 * time.Second}
 			go func() {
 				<-c.Context().Done()
@@ -114,8 +142,7 @@ A backend written in Go can use package daemon/pass itself.`,
 
 func verifier(r *rotating) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		err := r.keys.Load().Verify(q.Header.Get(pass.Header), q.Header.Get("X-Original-Method"), q.Header.Get("X-Original-URI"), time.Now())
-		if err != nil {
+		if err := r.verify(q.Header.Get(pass.Header), q.Header.Get("X-Original-Method"), q.Header.Get("X-Original-URI"), time.Now()); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
