@@ -3,6 +3,7 @@ package limit
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"container/heap"
 	"encoding/json"
 	"errors"
@@ -82,10 +83,14 @@ type SimulatedKey struct {
 // with the limits there, nil where there is none.
 type Place func(r *request.Request) (site, route string, c *Check)
 
-// Simulate replays a log, oldest line first, against limits.
+// Simulate replays a log, oldest line first, against limits. It may be
+// compressed by gzip, as log rotation leaves it.
 func Simulate(in io.Reader, host string, state *keyed.Store, place Place) (*Simulated, error) {
 	s := &simulation{place: place, state: state, host: host, limits: map[*Check][]*SimulatedLimit{}, byName: map[string]*SimulatedLimit{}, clients: map[netip.Addr]bool{}}
-	lines := bufio.NewReaderSize(in, 64<<10)
+	lines, err := decompressed(in)
+	if err != nil {
+		return nil, err
+	}
 	for {
 		line, err := readLine(lines)
 		if len(line) > 0 {
@@ -107,6 +112,18 @@ func Simulate(in io.Reader, host string, state *keyed.Store, place Place) (*Simu
 		}
 	}
 	return s.finish(), nil
+}
+
+func decompressed(in io.Reader) (*bufio.Reader, error) {
+	lines := bufio.NewReaderSize(in, 64<<10)
+	if magic, _ := lines.Peek(2); string(magic) != "\x1f\x8b" {
+		return lines, nil
+	}
+	z, err := gzip.NewReader(lines)
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", err)
+	}
+	return bufio.NewReaderSize(z, 64<<10), nil
 }
 
 var errLong = errors.New("the line is too long")

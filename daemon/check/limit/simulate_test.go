@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"compress/gzip"
 	"fmt"
 	"strings"
 	"testing"
@@ -55,6 +56,25 @@ action = "detect"
 	}
 	if l := s.Limits[1]; l.Found != 0 || l.Rate != "1000/1m" {
 		t.Errorf("%+v", l)
+	}
+}
+
+func TestALogMayBeCompressed(t *testing.T) {
+	var log strings.Builder
+	for i := range 5 {
+		fmt.Fprintf(&log, "192.0.2.1 - - [%s] \"GET / HTTP/1.1\" 200 12 \"-\" \"x\"\n", start.Add(time.Duration(i)*time.Second).Format(localTime))
+	}
+	var packed strings.Builder
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write([]byte(log.String()))
+	_ = z.Close()
+	const config = "[[limit]]\nname = \"x\"\nkey = [\"address\"]\nrate = \"2/1m\""
+	if s := simulate(t, config, packed.String()+packed.String()); s.Requests != 10 || s.Refused != 8 || s.Skipped != 0 {
+		t.Errorf("%+v", s)
+	}
+	place := func(*request.Request) (string, string, *Check) { return "", "", nil }
+	if _, err := Simulate(strings.NewReader(packed.String()[:packed.Len()/2]), "", keyed.New(10, 1), place); err == nil {
+		t.Error("half an archive is no error")
 	}
 }
 

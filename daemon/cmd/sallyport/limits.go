@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,16 +59,15 @@ func printLimits(out io.Writer, rows []limit.Row) error {
 		_, err := fmt.Fprintln(out, "no client is near a limit")
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "LIMIT\tKEY\tCOUNT\tOF\tIN\tREFUSED\tLAST SEEN")
+	t := newTable(out, "LIMIT", "KEY", "COUNT", "OF", "IN", "REFUSED", "LAST SEEN")
 	for _, r := range rows {
 		in := r.Window
 		if in == "" {
 			in = "at once"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%.0f\t%.0f\t%s\t%d\t%s\n", r.Limit, r.Key, r.Count, r.Amount, in, r.Refused, r.Last.Format(time.TimeOnly))
+		t.row(r.Limit, r.Key, math.Round(r.Count), math.Round(r.Amount), in, r.Refused, r.Last.Format(time.TimeOnly))
 	}
-	return w.Flush()
+	return t.end()
 }
 
 func simulateVerb() *cobra.Command {
@@ -77,7 +76,7 @@ func simulateVerb() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "simulate FILE --config FILE",
 		Short: "Replay an access log against proposed limits",
-		Long: `Simulate replays a log, - for standard input, against the limits of a
+		Long: `Simulate replays a log, gzip-compressed or not, - for standard input, against the limits of a
 configuration and tells whom they would have refused, before they are enforced.
 
 A line is in NGINX's combined format (anything may follow), or a JSON object
@@ -137,17 +136,17 @@ func printSimulated(out io.Writer, s *limit.Simulated) error {
 	percent := func(n uint64) string {
 		return fmt.Sprintf("%d (%.2f%%)", n, 100*float64(n)/float64(s.Requests))
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "requests\t%d, from %s to %s\n", s.Requests, s.First.Format(time.RFC3339), s.Last.Format(time.RFC3339))
+	t := newTable(out)
+	t.row("requests", fmt.Sprintf("%d, from %s to %s", s.Requests, s.First.Format(time.RFC3339), s.Last.Format(time.RFC3339)))
 	if s.Skipped > 0 {
-		fmt.Fprintf(w, "skipped\t%d lines of another form\n", s.Skipped)
+		t.row("skipped", fmt.Sprintf("%d lines of another form", s.Skipped))
 	}
-	fmt.Fprintf(w, "would be refused\t%s, from %d addresses\n", percent(s.Refused), s.Clients)
-	fmt.Fprintf(w, "of these\t%d had been answered below 400\n", s.RefusedGood)
+	t.row("would be refused", fmt.Sprintf("%s, from %d addresses", percent(s.Refused), s.Clients))
+	t.row("of these", fmt.Sprintf("%d had been answered below 400", s.RefusedGood))
 	if s.Delayed > 0 {
-		fmt.Fprintf(w, "would be delayed\t%s\n", percent(s.Delayed))
+		t.row("would be delayed", percent(s.Delayed))
 	}
-	if err := w.Flush(); err != nil {
+	if err := t.end(); err != nil {
 		return err
 	}
 	if len(s.Limits) == 0 {
@@ -155,31 +154,35 @@ func printSimulated(out io.Writer, s *limit.Simulated) error {
 		return err
 	}
 	for _, l := range s.Limits {
-		fmt.Fprintf(out, "\n%s (%s, %s): asked %d times, ", l.Name, l.Rate, l.Action, l.Asked)
-		var did []string
-		if l.Refused > 0 {
-			did = append(did, fmt.Sprintf("would refuse %d", l.Refused))
-		}
-		if l.Delayed > 0 {
-			did = append(did, fmt.Sprintf("would delay %d", l.Delayed))
-		}
-		if l.Found > 0 {
-			did = append(did, fmt.Sprintf("would report %d", l.Found))
-		}
-		if len(did) == 0 {
-			did = append(did, "never reached")
-		}
-		fmt.Fprintln(out, strings.Join(did, ", "))
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		for _, k := range l.Top {
-			fmt.Fprintf(w, "  %s\t%d\t%s to %s\n", k.Key, k.Refused, k.First.Format(time.DateTime), k.Last.Format(time.DateTime))
-		}
-		if more := l.Keys - len(l.Top); more > 0 {
-			fmt.Fprintf(w, "  and %d more\n", more)
-		}
-		if err := w.Flush(); err != nil {
+		if err := printSimulatedLimit(out, l); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func printSimulatedLimit(out io.Writer, l *limit.SimulatedLimit) error {
+	fmt.Fprintf(out, "\n%s (%s, %s): asked %d times, ", l.Name, l.Rate, l.Action, l.Asked)
+	var did []string
+	if l.Refused > 0 {
+		did = append(did, fmt.Sprintf("would refuse %d", l.Refused))
+	}
+	if l.Delayed > 0 {
+		did = append(did, fmt.Sprintf("would delay %d", l.Delayed))
+	}
+	if l.Found > 0 {
+		did = append(did, fmt.Sprintf("would report %d", l.Found))
+	}
+	if len(did) == 0 {
+		did = append(did, "never reached")
+	}
+	fmt.Fprintln(out, strings.Join(did, ", "))
+	t := newTable(out)
+	for _, k := range l.Top {
+		t.row("  "+k.Key, k.Refused, k.First.Format(time.DateTime)+" to "+k.Last.Format(time.DateTime))
+	}
+	if more := l.Keys - len(l.Top); more > 0 {
+		t.row(fmt.Sprintf("  and %d more", more))
+	}
+	return t.end()
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,8 +57,7 @@ func printSources(out io.Writer, list []reputation.Source) error {
 		_, err := fmt.Fprintln(out, "no source has findings against it")
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SCORE\tSOURCE\tFINDINGS\tDENIED\tLAST SEEN\tSTANDING\tWHY")
+	t := newTable(out, "SCORE", "SOURCE", "FINDINGS", "DENIED", "LAST SEEN", "STANDING", "WHY")
 	for _, s := range list {
 		name := s.Address.String()
 		if s.Network != "" {
@@ -79,9 +77,9 @@ func printSources(out io.Writer, list []reputation.Source) error {
 			}
 			why += fmt.Sprintf("%s %s %d times", r.Check, r.ID, r.Times)
 		}
-		fmt.Fprintf(w, "%.1f\t%s\t%d\t%d\t%s\t%s\t%s\n", s.Score, name, s.Findings, s.Denied, s.Last.Local().Format(time.DateTime), standing, why)
+		t.row(fmt.Sprintf("%.1f", s.Score), name, s.Findings, s.Denied, s.Last.Local().Format(time.DateTime), standing, why)
 	}
-	return w.Flush()
+	return t.end()
 }
 
 func printBans(out io.Writer, list []reputation.Ban) error {
@@ -89,14 +87,17 @@ func printBans(out io.Writer, list []reputation.Ban) error {
 		_, err := fmt.Fprintln(out, "nobody is banned")
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "BANNED\tUNTIL\tSINCE\tBY\tWHY")
+	t := newTable(out, "BANNED", "UNTIL", "SINCE", "BY", "TIMES", "WHY")
 	for _, b := range list {
 		by := b.By
 		if by == "" {
 			by = "sallyport"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", b.Prefix, b.Until.Local().Format(time.DateTime), b.Since.Local().Format(time.DateTime), by, b.Why)
+		times := "-"
+		if b.Times > 0 {
+			times = strconv.Itoa(b.Times)
+		}
+		t.row(b.Prefix, b.Until.Local().Format(time.DateTime), b.Since.Local().Format(time.DateTime), by, times, b.Why)
 	}
-	return w.Flush()
+	return t.end()
 }
