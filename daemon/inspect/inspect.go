@@ -107,9 +107,11 @@ func (i *Inspector) moment(route *policy.Route, now time.Time) policy.Moment {
 	return at
 }
 
-// Ended tells every observer how a request ended. Site and route are filled in.
+// Ended tells every observer how a request ended. Site, route and the client
+// behind a trusted proxy are filled in.
 func (i *Inspector) Ended(o *outcome.Outcome) {
 	p := i.current.Load()
+	i.resolveEnded(o, p)
 	r := request.Get()
 	defer r.Release()
 	r.Method, r.URI, r.Host = o.Method, []byte(o.URI), []byte(o.Host)

@@ -59,7 +59,9 @@ func (i *Inspector) Begin(r *request.Request, door string) *Walk {
 	if i.Now != nil {
 		w.started = i.Now()
 	}
+	peer := r.Client.Addr()
 	resolveClient(r, w.policy.Trusted)
+	i.keepSource(r, peer, w.started)
 	w.route = w.policy.Route(r)
 	w.at = i.moment(w.route, w.started)
 	if door == Observe {

@@ -3,6 +3,7 @@ package limit
 import (
 	"encoding/binary"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/daemon/keyed"
@@ -26,6 +27,9 @@ func (c *Check) Ended(o *outcome.Outcome, state *keyed.Store) {
 		}
 		if l.end && l.about(o.Site, o.Route, o.Method, []byte(o.Host)) {
 			c.ended(l, o, state, id[:n])
+		}
+		if l.Cost.By == byRequestBytes && !l.end && n > 0 {
+			c.endedUpload(l, o, state, id[:n])
 		}
 	}
 }
@@ -72,6 +76,23 @@ func (c *Check) ended(l *limit, o *outcome.Outcome, state *keyed.Store, id []byt
 	if n <= 0 {
 		return
 	}
+	c.count(l, o, state, k, n)
+}
+
+// endedUpload counts a body whose length was not known when it began. A shared
+// limit's other gateways hear of it with the next merge.
+func (c *Check) endedUpload(l *limit, o *outcome.Outcome, state *keyed.Store, id []byte) {
+	k := keyed.Key(state.TakeBits(state.Key(l.idSpace, id), o.Time))
+	n := float64(o.RequestBytes - 1)
+	if k == 0 || n <= 0 || o.Denied && !l.CountDenied {
+		return
+	}
+	c.count(l, o, state, k, n)
+}
+
+// count adds what is known of an ended request, and keeps a key near a bound
+// in sight.
+func (c *Check) count(l *limit, o *outcome.Outcome, state *keyed.Store, k keyed.Key, n float64) {
 	d := verdict{}
 	for _, r := range l.Rate {
 		count := state.Add(k, o.Time, r.Window, n)
@@ -85,6 +106,16 @@ func (c *Check) ended(l *limit, o *outcome.Outcome, state *keyed.Store, id []byt
 	if d.count >= nearShare*d.amount {
 		c.near.note(l, k, &d, o.Time, func() string { s := ofOutcome(o); return l.label(c, &s) })
 	}
+}
+
+// lengthUnknown says that a body may come of which no header says how long it
+// is: a chunked one, or over HTTP/2 and HTTP/3 any that is not announced.
+func lengthUnknown(r *request.Request) bool {
+	if len(header(r, "transfer-encoding")) > 0 {
+		return true
+	}
+	return (strings.HasPrefix(r.Protocol, "HTTP/2") || strings.HasPrefix(r.Protocol, "HTTP/3")) &&
+		r.Method != "GET" && r.Method != "HEAD" && len(header(r, "content-length")) == 0
 }
 
 func (l *limit) longest() (d time.Duration) {

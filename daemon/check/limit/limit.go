@@ -335,6 +335,10 @@ func (c *Check) take(l *limit, v *check.Visit, k keyed.Key) (d verdict) {
 	n := l.Cost.Fixed
 	if l.Cost.By == byRequestBytes {
 		n = float64(max(v.Request.Body.Length, int64(len(v.Request.Body.Bytes)), contentLength(v.Request)))
+		if n == 0 && lengthUnknown(v.Request) {
+			n = 1 // the rest when it ended
+			c.remember(l, v, k)
+		}
 	}
 	if c.remote != nil && l.Shared == "exact" && len(l.rates) > 0 {
 		if r, ok := c.remote.Take(uint64(k), v.Now, l.rates, n, l.CountDenied); ok {
@@ -405,9 +409,7 @@ func (c *Check) giveBack(l *limit, v *check.Visit, k keyed.Key, windows int, cos
 // askEnded compares what was counted of ended requests, and remembers the
 // request's key for its own end.
 func (c *Check) askEnded(l *limit, v *check.Visit, k keyed.Key) (d verdict) {
-	if !v.Stateless && len(v.Request.ID) > 0 {
-		v.State.SetBits(v.State.Key(l.idSpace, v.Request.ID), v.Now, remembered, ^uint64(0), uint64(k))
-	}
+	c.remember(l, v, k)
 	if l.upstream {
 		// Which backend will answer is not known yet: the one that answered last.
 		full := v.State.Bits(k, v.Now)
@@ -436,6 +438,13 @@ func (c *Check) askEnded(l *limit, v *check.Visit, k keyed.Key) (d verdict) {
 		}
 	}
 	return d
+}
+
+// remember keeps a request's key for its end.
+func (c *Check) remember(l *limit, v *check.Visit, k keyed.Key) {
+	if !v.Stateless && len(v.Request.ID) > 0 {
+		v.State.SetBits(v.State.Key(l.idSpace, v.Request.ID), v.Now, remembered, ^uint64(0), uint64(k))
+	}
 }
 
 // hold counts a request among those under way. The token is 0 for one that

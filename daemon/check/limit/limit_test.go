@@ -168,6 +168,10 @@ func TestEachKindOfKeyIsCountedApart(t *testing.T) {
 		{"a method", "method", method("GET"), method("POST"), false},
 		{"a host", "host", host("a"), host("b"), false},
 		{"a route", "route", route("a"), route("b"), false},
+		{"several parts, all equal", `address", "method", "host`, a, a, true},
+		{"several parts, the last another", `address", "method", "host`, a, host("b"), false},
+		{"several parts, the first another", `address", "method", "host`, a, from("192.0.2.2"), false},
+		{"parts that run together alike", `header:a", "header:b`, key("a", "xy", "b", "z"), key("a", "x", "b", "yz"), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			keys := ""
@@ -276,6 +280,21 @@ match = { route = ["time"] }`)
 	if n := g.passed(9, c); n != 3 {
 		t.Errorf("request_bytes: %d passed, want 3", n)
 	}
+	c.route, c.size, c.headers = "up", 0, []string{"Transfer-Encoding", "chunked"}
+	c.from = "192.0.2.9"
+	g.now = g.now.Add(2 * time.Minute)
+	passed := 0
+	for range 9 { // 300 bytes each that no header announces
+		f, id := g.send(c)
+		if f == nil {
+			passed++
+			g.ended(c, id, func(o *outcome.Outcome) { o.RequestBytes = 300 })
+		}
+	}
+	if passed != 4 {
+		t.Errorf("chunked request_bytes: %d passed, want 4", passed)
+	}
+	c.headers = nil
 	for _, route := range []string{"down", "time"} {
 		c.route, c.size = route, 0
 		passed := 0

@@ -99,7 +99,8 @@ type Limit struct {
 	Concurrent int `toml:"concurrent"`
 	// Cost is what a request counts: a number (1 unless set), "request_bytes",
 	// "response_bytes" or "upstream_seconds". The last two are known and
-	// counted when the answer has been sent.
+	// counted when the answer has been sent, as is a body whose length no
+	// header announced, with its request's head.
 	Cost Cost `toml:"cost"`
 	// Match narrows what the limit is about.
 	Match Match `toml:"match"`

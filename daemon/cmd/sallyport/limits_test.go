@@ -208,6 +208,43 @@ func TestBansHoldAtOnceAndOverARestart(t *testing.T) {
 	}
 }
 
+// Behind a trusted proxy NGINX logs the proxy's address. That an answer was
+// good is put down to the client all the same.
+func TestGoodAnswersAreTheClientsNotTheProxys(t *testing.T) {
+	r := limitRig(t, &login{}, `
+[reputation]
+good = 5
+[[check.limit.limit]]
+name = "calls"
+key = ["address"]
+rate = "1/1h"
+score = 100
+match = { method = ["PUT"] }
+`)
+	for range 3 {
+		r.call("192.0.2.1", "PUT", "/api", "")
+		r.call("2001:db8::7", "PUT", "/api", "")
+	}
+	score := func(name string) float64 {
+		var list []reputation.Source
+		r.verb(&list, "sources", "--json")
+		for _, s := range list {
+			if s.Address.String() == name || s.Network == name {
+				return s.Score
+			}
+		}
+		return 0
+	}
+	r.until("both have a score", func() bool { return score("192.0.2.1") > 40 && score("2001:db8::/64") > 40 })
+	for range 8 {
+		r.call("192.0.2.1", "GET", "/api", "")
+	}
+	r.until("eight good answers lower the score", func() bool { return score("192.0.2.1") < 15 })
+	if s := score("2001:db8::/64"); s < 40 {
+		t.Errorf("another client's score is %v", s)
+	}
+}
+
 // The second ban of a limit is twice the first, though the daemon was started
 // anew in between.
 func TestARepeatersBanGrowsOverARestart(t *testing.T) {
