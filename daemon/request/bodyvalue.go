@@ -99,6 +99,7 @@ func (r *Request) read(f format, b []byte) bool {
 		return len(r.body) > before
 	case formatXML:
 		r.add(true, Value{Kind: XML, Part: "raw", Raw: b, Text: b, Parent: -1})
+		r.piece = -1
 		r.xml.Walk(b, xmlSink{r})
 		return true
 	case formatGraphQL:

@@ -59,11 +59,15 @@ func (r *Request) Layers(v *Value) []Layer {
 
 func (r *Request) unwrap(v *Value) {
 	need := wrappings(v.Text)
-	if need == 0 {
+	if need == 0 && !spaced(v) {
 		return
 	}
 	last := r.chain(v, v.Text, need)
-	if need&needBase64 != 0 {
+	layers := len(r.layers)
+	if whole := r.broken(v); whole != nil {
+		r.tokens(v, whole, 1)
+	}
+	if need&needBase64 != 0 && len(r.layers) == layers {
 		r.tokens(v, v.Text, 1)
 	}
 	if len(last) != len(v.Text) {
@@ -171,6 +175,49 @@ func plusMeansSpace(text []byte, k Kind) bool {
 		}
 	}
 	return false
+}
+
+// spaced says that a value is made of base64 characters and padding with line
+// breaks between them, or with the spaces that a form's decoding makes of plus
+// signs. Short prose in a form is, too.
+func spaced(v *Value) bool {
+	b := v.Text
+	if len(b) < decode.MinBase64 {
+		return false
+	}
+	breaks := 0
+	for _, c := range b {
+		switch {
+		case c == '\n' || c == '\r' || c == ' ' && (v.Kind == Query || v.Kind == Form):
+			breaks++
+		case !decode.IsBase64(c) && c != '=':
+			return false
+		}
+	}
+	return breaks > 0 && breaks*8 <= len(b)
+}
+
+// broken is a text that is one base64 token broken into lines, or one whose
+// plus signs a form's decoding made spaces, as one token again; else nil.
+func (r *Request) broken(v *Value) []byte {
+	if !spaced(v) {
+		return nil
+	}
+	b := v.Text
+	room, ok := r.arena.open(len(b))
+	if !ok {
+		return nil
+	}
+	for _, c := range b {
+		switch c {
+		case '\n', '\r':
+		case ' ':
+			room = append(room, '+')
+		default:
+			room = append(room, c)
+		}
+	}
+	return r.arena.keep(room)
 }
 
 // tokens decodes the base64 tokens in text and what is wrapped inside them.

@@ -38,6 +38,7 @@ type parsed struct {
 	partIn    []byte   // the name of the part that the multipart body being read stands in
 	partDepth uint8    // how many parts it stands in
 	declared  []entity // of the XML document being read
+	piece     int      // the last text of the XML document being read, by its index in body
 	graphBody bool     // the GraphQL document being read stands in the body
 }
 

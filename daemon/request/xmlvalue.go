@@ -90,10 +90,79 @@ func (s xmlSink) XMLText(path, raw []byte, cdata bool) {
 	if !cdata {
 		text = s.references(raw)
 	}
+	at := len(s.r.body)
 	s.add(path, raw, text, "")
 	if !cdata {
 		s.entities(path, raw)
 	}
+	s.join(at)
+}
+
+// join adds the text of an element that comments, processing instructions or
+// CDATA sections cut into pieces, as a parser gives it to the application. at is
+// the last piece; each further one makes a longer value.
+func (s xmlSink) join(at int) {
+	r := s.r
+	before := r.piece
+	if r.piece = at; before < 0 || at >= len(r.body) || before >= at {
+		return
+	}
+	prev, next := &r.body[before], &r.body[at]
+	gap := between(prev.Raw, next.Raw)
+	if gap == nil || !bytes.Equal(prev.Name, next.Name) {
+		return
+	}
+	first := prev.Text
+	if n := before + 1; prev.Part == "" && n < at && r.body[n].Part == "joined" {
+		first = r.body[n].Text
+	}
+	room, ok := r.arena.open(len(first) + len(next.Text) + 1)
+	if !ok || len(first)+len(next.Text) > maxEntityText {
+		return
+	}
+	room = append(room, first...)
+	if decode.Space(gap[0]) || decode.Space(gap[len(gap)-1]) {
+		room = append(room, ' ')
+	}
+	text := r.arena.keep(append(room, next.Text...))
+	s.add(next.Name, next.Raw, text, "joined")
+}
+
+// between is what stands between two pieces of one document, if it is nothing
+// but comments, processing instructions and the ends of CDATA sections.
+func between(a, b []byte) []byte {
+	whole := spanning(a, b)
+	if len(whole) < len(a)+len(b) || len(a) == 0 || &whole[0] != &a[0] {
+		return nil
+	}
+	gap := whole[len(a) : len(whole)-len(b)]
+	if len(gap) == 0 {
+		return nil
+	}
+	for rest := gap; len(rest) > 0; {
+		end := ""
+		switch {
+		case decode.Space(rest[0]):
+			rest = rest[1:]
+			continue
+		case bytes.HasPrefix(rest, []byte("]]>")):
+			end = "]]>"
+		case bytes.HasPrefix(rest, []byte("<![CDATA[")):
+			end = "<![CDATA["
+		case bytes.HasPrefix(rest, []byte("<!--")):
+			end = "-->"
+		case bytes.HasPrefix(rest, []byte("<?")):
+			end = "?>"
+		default:
+			return nil
+		}
+		n := bytes.Index(rest, []byte(end))
+		if n < 0 {
+			return nil
+		}
+		rest = rest[n+len(end):]
+	}
+	return gap
 }
 
 func (s xmlSink) references(raw []byte) []byte {

@@ -45,6 +45,9 @@ func Base64Token(src []byte, from int) (start, end int, ok bool) {
 	return 0, 0, false
 }
 
+// IsBase64 says that c is a digit of one of the alphabets.
+func IsBase64(c byte) bool { return b64Val[c] != 0xff }
+
 // Base64 appends the decoded token, and says whether it is text: at most
 // MaxBase64Misprint percent of it unprintable. A token that is itself a word
 // or a number (letters of one case, digits alone) is none.

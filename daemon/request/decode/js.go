@@ -6,7 +6,7 @@ import (
 )
 
 // JS undoes the backslash escapes of JavaScript and its relatives: \xHH,
-// \uHHHH, \u{H...}, octal, and an escaped quote, slash or backslash. The
+// \uHHHH, \u{H...}, \UHHHHHHHH, octal, and an escaped quote, slash or backslash. The
 // single letters (\n, \t, ...) are undone only where one of the numeric forms
 // stands in the same text: otherwise C:\new would become a line break.
 func JS(dst, src []byte) (out []byte, changed bool) {
@@ -84,6 +84,9 @@ func jsEscape(b []byte) (rune, int) {
 			return rune(hexVal[b[2]])<<4 | rune(hexVal[b[3]]), 4
 		}
 	case c == 'u' || c == 'U':
+		if r, ok := long(b); ok {
+			return r, 10
+		}
 		if r, ok := hex4(b[2:]); ok {
 			return r, 6
 		}
@@ -106,6 +109,16 @@ func jsEscape(b []byte) (rune, int) {
 		return rune(c-'0')<<3 | rune(b[2]-'0'), 3
 	}
 	return 0, 0
+}
+
+// long reads Python's \UXXXXXXXX, which begins with at least two zeros.
+func long(b []byte) (rune, bool) {
+	if len(b) < 10 || b[1] != 'U' || b[2] != '0' || b[3] != '0' {
+		return 0, false
+	}
+	high, ok1 := hex4(b[2:])
+	low, ok2 := hex4(b[6:])
+	return high<<16 | low, ok1 && ok2 && high<<16|low <= utf8.MaxRune
 }
 
 func octal(c byte) bool { return c >= '0' && c <= '7' }

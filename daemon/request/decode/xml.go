@@ -235,7 +235,7 @@ func (w *XML) startTag(src []byte, sink XMLSink) []byte {
 	}
 	w.push(src[1:i], sink)
 	for {
-		for i < len(src) && space(src[i]) {
+		for i < len(src) && Space(src[i]) {
 			i++
 		}
 		if i >= len(src) {
@@ -257,7 +257,7 @@ func (w *XML) startTag(src []byte, sink XMLSink) []byte {
 // it always moves on.
 func (w *XML) attribute(src []byte, i int, sink XMLSink) int {
 	start := i
-	for i < len(src) && !space(src[i]) && src[i] != '=' && src[i] != '>' && (src[i] != '/' || i == start) {
+	for i < len(src) && !Space(src[i]) && src[i] != '=' && src[i] != '>' && (src[i] != '/' || i == start) {
 		i++
 	}
 	name := src[start:i]
@@ -269,14 +269,14 @@ func (w *XML) attribute(src []byte, i int, sink XMLSink) int {
 		sink.XMLFlaw(XMLSyntax)
 		sink.XMLOther(w.path, name)
 	}
-	for i < len(src) && space(src[i]) {
+	for i < len(src) && Space(src[i]) {
 		i++
 	}
 	if i >= len(src) || src[i] != '=' {
 		sink.XMLFlaw(XMLSyntax)
 		return max(i, start+1)
 	}
-	for i++; i < len(src) && space(src[i]); i++ {
+	for i++; i < len(src) && Space(src[i]); i++ {
 	}
 	if i < len(src) && (src[i] == '"' || src[i] == '\'') {
 		n := bytes.IndexByte(src[i+1:], src[i])
@@ -290,14 +290,15 @@ func (w *XML) attribute(src []byte, i int, sink XMLSink) int {
 	}
 	sink.XMLFlaw(XMLSyntax)
 	start = i
-	for i < len(src) && !space(src[i]) && src[i] != '>' {
+	for i < len(src) && !Space(src[i]) && src[i] != '>' {
 		i++
 	}
 	sink.XMLAttr(w.path, src[start:i])
 	return i
 }
 
-func space(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' }
+// Space says that c is white space of XML, or a form feed.
+func Space(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' }
 
 var nameByte = func() (t [256]bool) {
 	for i := range t {
