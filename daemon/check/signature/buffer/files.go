@@ -49,13 +49,23 @@ func indexFold(b []byte, lower string) int {
 }
 
 // boundary is the boundary that a content type names, or nil. The type itself
-// does not matter to Suricata.
+// does not matter to Suricata; a semicolon in quotes parts nothing, where it
+// counts quotes from the second byte on.
 func boundary(ct []byte) []byte {
-	for first := true; len(ct) > 0; first = false {
-		var part []byte
-		part, ct, _ = bytes.Cut(ct, []byte(";"))
-		part = trim(part)
-		if first || len(part) < 10 || !equalFold(part[:9], "boundary=") {
+	ct = trim(ct)
+	from, quoted := 0, false
+	for i := 1; i <= len(ct); i++ {
+		if i < len(ct) {
+			if ct[i] == '"' && ct[i-1] != '\\' {
+				quoted = !quoted
+			}
+			if quoted || ct[i] != ';' {
+				continue
+			}
+		}
+		part := trim(ct[from:i])
+		from = i + 1
+		if len(part) < 10 || !equalFold(part[:9], "boundary=") {
 			continue
 		}
 		b := part[9:]

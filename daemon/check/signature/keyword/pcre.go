@@ -43,7 +43,8 @@ func (p *PCRE) Search(c *Cursor, base, from int) (next int, ok bool) {
 	if from >= 0 {
 		start = from - lo
 	}
-	if start > len(sub) || from >= 0 && p.re.Anchored() {
+	// An expression anchored by its flag is anchored where the search goes on.
+	if start > len(sub) {
 		return 0, false
 	}
 	at, end, ok := c.Env.find(p.re, sub, start)

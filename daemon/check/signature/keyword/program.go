@@ -203,7 +203,7 @@ func fatal(s Step) outcome {
 	case *Content:
 		stops = s.suricata && !s.Relative()
 	case *dataAt:
-		stops = !s.snort3 && s.n.v == 0 && !(s.relative && s.negated)
+		stops = !s.snort3 && s.n.v == 0 && !s.relative
 	case *length, *dataset:
 		stops = true
 	}

@@ -31,6 +31,9 @@ type simple struct {
 
 func (s simple) Key() string { return s.name }
 func (s simple) Apply(dst, b []byte, _ bool) ([]byte, bool) {
+	if len(b) == 0 {
+		return dst, true // Suricata leaves an empty buffer as it is
+	}
 	return s.f(dst, b)
 }
 
