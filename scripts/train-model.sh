@@ -3,7 +3,9 @@
 # usage: scripts/train-model.sh [OUT [DATA]]
 # OUT is the model to write (daemon/check/score/default.model); DATA a folder with the labelled requests
 # train.jsonl.gz, train-recorded.jsonl.gz and exploits.jsonl.gz. Beside them it takes generated requests and, as
-# ordinary text, the sources of modules that go.mod pins and of the packages that scripts/corpus pins (needs npm).
+# ordinary text, the sources of modules that go.mod pins, of a few more pinned below for their samples of other
+# languages (shell, PHP, SQL, HTML and what chroma has lexers for), and of the packages that scripts/corpus pins
+# (needs npm).
 set -eu
 cd "$(dirname "$0")/.."
 out=${1:-daemon/check/score/default.model}
@@ -16,6 +18,10 @@ for m in getkin/kin-openapi klauspost/compress spf13/cobra spf13/pflag valyala/f
 	andybalholm/brotli gaissmai/bart santhosh-tekuri/jsonschema/v5 BurntSushi/toml VictoriaMetrics/metrics go-jose/go-jose/v4 google/go-cmp \
 	google/gopacket google/uuid rogpeppe/go-internal coreos/go-systemd/v22; do
 	cp -r "$(go mod download -json "github.com/$m@$(go list -m -f '{{.Version}}' "github.com/$m")" | sed -n 's/.*"Dir": "\(.*\)",/\1/p')" "$tmp/go/$(echo "$m" | tr / _)"
+done
+for m in github.com/alecthomas/chroma/v2@v2.14.0 github.com/VKCOM/noverify@v0.5.3 github.com/sqlc-dev/sqlc@v1.27.0 \
+	github.com/gohugoio/hugo@v0.120.0 mvdan.cc/sh/v3@v3.8.0; do
+	cp -r "$(go mod download -json "$m" | sed -n 's/.*"Dir": "\(.*\)",/\1/p')" "$tmp/go/$(echo "$m" | tr / _)"
 done
 cp scripts/corpus/package.json scripts/corpus/package-lock.json "$tmp/"
 (cd "$tmp" && npm ci --ignore-scripts --no-audit --no-fund >/dev/null)

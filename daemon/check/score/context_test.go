@@ -1,6 +1,7 @@
 package score
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -129,6 +130,68 @@ func TestAWeekOfContextEndsFalseAlarmsAndKeepsAttacksOut(t *testing.T) {
 	if after.found*100 < after.attacks*95 {
 		t.Errorf("%d of %d attacks found in context, 95%% wanted", after.found, after.attacks)
 	}
+}
+
+// TestACodeFieldIsNormalAfterTwoDozenClients has a knowledge base's JSON field
+// that takes pages with handlers, SQL and shell lines in turn, each client
+// sending a few: how many clients must send before it is what is normal there.
+func TestACodeFieldIsNormalAfterTwoDozenClients(t *testing.T) {
+	c := testCheck(t)
+	w := newWeek(t)
+	now := time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)
+	send := func(client int, text string, stateless bool) bool {
+		quoted, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := placed("")["JSON"]
+		r.Host, r.Client = []byte("kb.example.com"), netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(client >> 8), byte(client)}), 4711)
+		r.Body.Bytes = []byte(`{"title":"How to","content":` + string(quoted) + `}`)
+		v := &check.Visit{Request: r, Phase: check.Head | check.Body, Now: now, Site: "kb", Stateless: stateless}
+		c.Judge(v)
+		now = now.Add(time.Minute)
+		for _, f := range v.Findings {
+			if f.Score >= 80 {
+				return true
+			}
+		}
+		return false
+	}
+	page := func() string {
+		n := w.random.IntN(1000)
+		return w.pick(w.article(), w.question(), fmt.Sprintf("cd /srv/app%d; cat config.yml | grep -v host; sudo systemctl restart app%d && id", n, n))
+	}
+	before, after, benign, found, attacks := 0, 0, 0, 0, 0
+	for client := range 300 {
+		for range 3 {
+			text := page()
+			if client < 24 {
+				send(client, text, false)
+				continue
+			}
+			benign++
+			before += count(send(client, text, true))
+			after += count(send(client, text, false))
+		}
+		if client >= 24 {
+			attacks++
+			found += count(send(5000+client%10, w.attack(w.pick("path", "ssti", "lookup", "code", "xxe", "ssrf")), false))
+		}
+	}
+	t.Logf("of %d pages %d are denied without context, %d with it; %d of %d attacks", benign, before, after, found, attacks)
+	if before < benign/4 || after*10 > before {
+		t.Errorf("of %d pages %d are denied without context and %d with it; a tenth wanted", benign, before, after)
+	}
+	if float64(found) < 0.95*float64(attacks) {
+		t.Errorf("%d of %d attacks found, 95%% wanted", found, attacks)
+	}
+}
+
+func count(denied bool) int {
+	if denied {
+		return 1
+	}
+	return 0
 }
 
 func TestAStatelessVisitTeachesNothing(t *testing.T) {

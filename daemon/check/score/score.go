@@ -90,10 +90,7 @@ func (c *Check) Judge(v *check.Visit) {
 	learning := c.context != nil && !v.Stateless
 	suspicious := c.suspicious()
 	Values(v.Request, v.Phase, func(value *request.Value, text []byte) {
-		if plainPath(value, text) || plainHeader(value, text) || nameLike(text) {
-			return
-		}
-		hit := c.model.Score(&s.model, text)
+		hit := Look(c.model, &s.model, value, text)
 		if hit.Score >= suspicious {
 			s.keep(suspect{hit: hit, text: text, value: value})
 		}
@@ -244,6 +241,9 @@ func detail(u *suspect, e model.Explanation) string {
 			b.WriteString(", ")
 		}
 		fmt.Fprintf(&b, "%s %+.1f", s.Sign, s.Logit)
+	}
+	if u.hit.Lowered > 0 {
+		fmt.Fprintf(&b, ", %s %+.1f", u.hit.Why, -u.hit.Lowered)
 	}
 	fmt.Fprintf(&b, "; log odds %+.1f", u.hit.Logit)
 	if u.change != 0 {

@@ -1,7 +1,10 @@
 package score
 
 import (
+	"bytes"
+
 	"github.com/sallyport/sallyport/daemon/check"
+	"github.com/sallyport/sallyport/daemon/check/score/model"
 	"github.com/sallyport/sallyport/daemon/request"
 	"github.com/sallyport/sallyport/daemon/request/decode"
 )
@@ -16,6 +19,58 @@ func Values(r *request.Request, phase check.Phase, see func(v *request.Value, te
 	if phase&check.Body != 0 {
 		each(r, r.BodyValues(), see)
 	}
+}
+
+// Look scores a text of a value: what the model says of it, and what is known
+// of the place it stands in.
+func Look(m *model.Model, s *model.Scratch, v *request.Value, text []byte) model.Hit {
+	if plainPath(v, text) || plainHeader(v, text) || nameLike(text) {
+		return model.Hit{Logit: model.None}
+	}
+	hit := m.Score(s, text)
+	if hit.Score > 0 && len(text) <= maxPassword && secret(v) {
+		m.Lower(&hit, secretLowered, "a password may be any text")
+	}
+	return hit
+}
+
+// What stands in a password's field is made of marks and words at random, and
+// is compared, not run: more evidence is asked for. A query that is broken out
+// of has more than enough.
+const (
+	maxPassword   = 64 // bytes
+	secretLowered = 2  // off the log odds
+)
+
+// secretNames are parts of the names, in lower case, of fields for passwords.
+var secretNames = [...]string{"passw", "pwd", "passphrase", "secret", "passcode"}
+
+// secret says that a value is a form's or a JSON body's field for a password.
+func secret(v *request.Value) bool {
+	if v.Kind != request.Form && v.Kind != request.JSON || v.Part == "name" {
+		return false
+	}
+	name := v.Name[bytes.LastIndexByte(v.Name, '/')+1:]
+	for _, s := range secretNames {
+		if containsFolded(name, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// containsFolded says that name holds part, which is of lower case.
+func containsFolded(name []byte, part string) bool {
+	for i := 0; i+len(part) <= len(name); i++ {
+		k := 0
+		for k < len(part) && name[i+k]|0x20 == part[k] {
+			k++
+		}
+		if k == len(part) {
+			return true
+		}
+	}
+	return false
 }
 
 func each(r *request.Request, values []request.Value, see func(v *request.Value, text []byte)) {

@@ -63,6 +63,7 @@ func modelTrainVerb() *cobra.Command {
 	f.IntVar(&o.MadeAttacks, "made-attacks", o.MadeAttacks, "how many attacks to generate")
 	f.StringSliceVar(&o.Text, "text", nil, "folders of ordinary text files to take benign pieces from")
 	f.IntVar(&o.TextPieces, "text-pieces", o.TextPieces, "how many pieces to take at most")
+	f.StringSliceVar(&o.Without, "without", nil, "sources of the data to leave out, to measure on them afterwards")
 	f.Float64Var(&o.Cut, "cut", o.Cut, "the logit that scores 80")
 	f.Float64Var(&o.Slope, "slope", o.Slope, "how steep the score rises at the cut")
 	f.Float64Var(&o.Rate, "rate", o.Rate, "learning rate")
@@ -74,7 +75,7 @@ func modelTrainVerb() *cobra.Command {
 func modelEvaluateVerb() *cobra.Command {
 	var data []string
 	var file, scores, svg string
-	var verdicts []string
+	var verdicts, only []string
 	var worst, mutations int
 	c := &cobra.Command{
 		Use:   "evaluate --data FILE...",
@@ -85,7 +86,7 @@ func modelEvaluateVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rep, err := train.Judge(m, data)
+			rep, err := train.Judge(m, data, only...)
 			if err != nil {
 				return err
 			}
@@ -118,6 +119,7 @@ func modelEvaluateVerb() *cobra.Command {
 	f.StringSliceVar(&data, "data", nil, "files of labelled requests, JSON lines, plain or gzipped")
 	f.StringVar(&file, "model", "", "the model file; without it the embedded one")
 	f.StringSliceVar(&verdicts, "verdicts", nil, "what \"sallyport inspect\" wrote for the same files in the same order, to add all checks together")
+	f.StringSliceVar(&only, "only", nil, "the sources to measure on; without it all of them")
 	f.StringVar(&svg, "svg", "", "a file to draw the ROC curve into")
 	f.StringVar(&scores, "scores", "", "a file to write every request's score to, as JSON lines")
 	f.IntVar(&mutations, "mutations", 0, "how many random mutations of each attack to score too")

@@ -50,6 +50,8 @@ func (m *Maker) Benign() *Sample {
 	text := m.w.expand(root, 0)
 	s := &Sample{Class: "benign", Source: "made-" + strings.TrimPrefix(root, "benign."), Text: text, Request: m.place(text)}
 	switch n := m.w.r.IntN(3); {
+	case root == "benign.placeholder" && n == 0:
+		s.Request = m.target("/" + text)
 	case root == "benign.webpath" && n > 0:
 		s.Request = m.target(text)
 	case root == "benign.url" && n > 0:

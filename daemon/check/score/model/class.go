@@ -5,7 +5,7 @@ func (m *Model) Classify(s *Scratch, text []byte, hit Hit) Class {
 	if hit.Floor != "" {
 		return hit.Class
 	}
-	best, top := SQL, float32(none)
+	best, top := SQL, float32(None)
 	if !m.window(s, text, hit) {
 		return best
 	}

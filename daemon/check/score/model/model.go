@@ -107,7 +107,7 @@ type Info struct {
 }
 
 // featureVersion changes when the same text no longer has the same features.
-const featureVersion = 1
+const featureVersion = 2
 
 // Hit is what was found of a value.
 type Hit struct {
@@ -118,8 +118,11 @@ type Hit struct {
 	// Floor names the exact signature that set Score, if one did.
 	Floor string
 	Class Class
-	view  View
-	from  int // the window's offset in the view's normal form
+	// Lowered is what was taken off Logit, and Why says for what.
+	Lowered float32
+	Why     string
+	view    View
+	from    int // the window's offset in the view's normal form
 }
 
 // View says how a text was looked at.
@@ -146,16 +149,18 @@ type Scratch struct {
 	form    []byte
 }
 
-// none is the logit of what was not looked at.
-const none = -30
+// None is the logit of what was not looked at.
+const None = -30
 
-// views calls see with the text in each view that differs from the last.
+// views calls see with the text in each view that differs from the last. A
+// text with percent escapes is not shown as it is: programs that escape what
+// they send twice are as common as attackers who do, and what is hostile about
+// a text stands in what it decodes to.
 func (s *Scratch) views(text []byte, see func(v View, text []byte)) {
 	if len(text) > maxViewText {
 		text = text[:maxViewText]
 	}
-	see(Raw, text)
-	canon := text
+	canon, escaped := text, false
 	if hasAny(text, &viewTrigger) {
 		for round := 0; round < maxDecodeRounds; round++ {
 			buf := s.decoded[round%2][:0]
@@ -164,11 +169,15 @@ func (s *Scratch) views(text []byte, see func(v View, text []byte)) {
 			if !changed {
 				break
 			}
+			escaped = escaped || percentEscaped(canon)
 			canon = out
 		}
-		if len(canon) != len(text) || &canon[0] != &text[0] {
-			see(Decoded, canon)
-		}
+	}
+	if !escaped {
+		see(Raw, text)
+	}
+	if len(canon) > 0 && (len(canon) != len(text) || &canon[0] != &text[0]) {
+		see(Decoded, canon)
 	}
 	if hasAny(canon, &plainTrigger) {
 		out, changed := simplify(s.plain[:0], canon)
@@ -237,18 +246,22 @@ func norm(n int) float32 {
 
 // Score looks at one value.
 func (m *Model) Score(s *Scratch, text []byte) Hit {
-	hit := Hit{Logit: none}
+	hit := Hit{Logit: None}
 	if Harmless(text) {
 		return hit
 	}
+	words := 0
 	s.views(text, func(view View, text []byte) {
+		n := 0
 		s.windows(text, func(from int, win []byte) {
 			s.vec.of(win)
+			n += plainWords(s.vec.toks)
 			l := m.logit(&s.vec)
 			if l > hit.Logit {
 				hit.Logit, hit.view, hit.from = l, view, from
 			}
 		})
+		words = max(words, n)
 		if hit.Floor == "" {
 			if name, class := floor(text); name != "" {
 				hit.Floor, hit.Class = name, class
@@ -256,10 +269,59 @@ func (m *Model) Score(s *Scratch, text []byte) Hit {
 		}
 	})
 	hit.Score = m.Calibrate(hit.Logit)
-	if hit.Floor != "" && hit.Score < floorScore {
-		hit.Score = floorScore
+	m.Lower(&hit, longText(words), "a long text of ordinary words")
+	if hit.Floor != "" {
+		hit.Score = max(hit.Score, floorScore)
 	}
 	return hit
+}
+
+// Lower takes by off the hit's log odds, for the reason why. What a floor made
+// certain stays so.
+func (m *Model) Lower(hit *Hit, by float32, why string) {
+	if by <= 0 {
+		return
+	}
+	hit.Logit -= by
+	hit.Lowered += by
+	if hit.Why != "" {
+		hit.Why += ", "
+	}
+	hit.Why += why
+	hit.Score = m.Calibrate(hit.Logit)
+	if hit.Floor != "" {
+		hit.Score = max(hit.Score, floorScore)
+	}
+}
+
+// A long text of ordinary words (a prompt, a post, a page of code) shows
+// something of every kind somewhere: each doubling of its words beyond
+// proseWords takes proseStep off the log odds, up to proseMost, so that whoever
+// buries an attack in prose gains no more than that.
+const (
+	proseWords = 8
+	proseStep  = 0.75
+	proseMost  = 3
+)
+
+// longText is what the log odds of a value with that many ordinary words are
+// lowered by.
+func longText(words int) float32 {
+	if words <= proseWords {
+		return 0
+	}
+	return min(proseMost, proseStep*float32(math.Log2(float64(words)/proseWords)))
+}
+
+// plainWords counts the words of two letters or more behind a blank that no
+// interpreter knows: those of natural language, and names in code.
+func plainWords(toks []token) (n int) {
+	for i := range toks {
+		if t := &toks[i]; t.kind == kindWord && t.fam == 0 && t.blank && t.to-t.from > 1 {
+			n++
+		}
+	}
+	return
 }
 
 // Calibrate puts a logit on the policy's scale: 80 at the operating point

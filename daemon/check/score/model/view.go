@@ -126,6 +126,18 @@ func percentEscape(s []byte) (r, n int) {
 	return 0, 0
 }
 
+// percentEscaped says that text has a percent escape.
+func percentEscaped(text []byte) bool {
+	for i := 0; i+2 < len(text); i++ {
+		if text[i] == '%' {
+			if _, n := percentEscape(text[i:]); n > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // foldWide maps the full-width forms of ASCII to ASCII, other values stay.
 func foldWide(v int) int {
 	if v >= 0xff01 && v <= 0xff5e {

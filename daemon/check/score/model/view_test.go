@@ -67,7 +67,10 @@ func TestPathsAreFolded(t *testing.T) {
 func TestTheGatePassesWhatCannotBeAnAttack(t *testing.T) {
 	for text, want := range map[string]bool{
 		"": true, "8841": true, "2024-05-01T10:00:00+02:00": true, "anne@example.com": true, "v1.2.3": true, "The quick brown fox jumps.": true,
-		"..": false, "../x": false, "1 or 1": false, "select a": false, "a'b": false, "a;b": false, "x -- y": false, "1 order by 9": false, "O Brien": true,
+		"..": false, "../x": false, "1 or 1": false, "select a": false, "a'b": false, "a;b": false, "x -- y": false, "1 order by 9": false, "O Brien": true, "user id": true, "id user": false,
+		"text/xml": true, "application/vnd.api+json": true, "Europe/Paris": true, "read/write": true, "and/or": true, "root/id": true, "a/b/c.html": true,
+		"etc/passwd": false, "bin/id": false, "a//b": false, "a/../b": false, ".git/config": false, "a/.env": false, "/x": false, "http://x": false,
+		"java.lang.Runtime": false, "ProcessBuilder.x": false, "java": true, "a.b.c": true,
 	} {
 		if got := Harmless([]byte(text)); got != want {
 			t.Errorf("%q: got %v, want %v", text, got, want)

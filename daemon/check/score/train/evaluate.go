@@ -35,13 +35,16 @@ type Report struct {
 	Together bool
 }
 
-// Judge scores every sample of the files.
-func Judge(m *model.Model, files []string) (*Report, error) {
+// Judge scores every sample of the files or, where sources are named, those of
+// these sources alone.
+func Judge(m *model.Model, files []string, only ...string) (*Report, error) {
 	rep := &Report{Cut: m.Info.Cut}
 	scratch := &model.Scratch{}
 	for _, path := range files {
 		err := Read(path, func(s *Sample) error {
-			rep.All = append(rep.All, judge(m, scratch, s))
+			if len(only) == 0 || slices.Contains(only, s.Source) {
+				rep.All = append(rep.All, judge(m, scratch, s))
+			}
 			return nil
 		})
 		if err != nil {
@@ -83,9 +86,9 @@ func (r *Report) Join(files []string) error {
 }
 
 func judge(m *model.Model, scratch *model.Scratch, s *Sample) Judged {
-	j := Judged{ID: s.ID, Source: s.Source, Class: s.Class, Malicious: s.Malicious, Logit: -30}
+	j := Judged{ID: s.ID, Source: s.Source, Class: s.Class, Malicious: s.Malicious, Logit: model.None}
 	score.Values(s.Request, check.Head|check.Body, func(v *request.Value, text []byte) {
-		hit := m.Score(scratch, text)
+		hit := score.Look(m, scratch, v, text)
 		if hit.Score <= j.Score && (hit.Score > 0 || hit.Logit <= j.Logit) {
 			return
 		}

@@ -29,8 +29,8 @@ func Evade(m *model.Model, r *Report, n int, threshold float32, seed uint64) ([]
 	scratch := &model.Scratch{}
 	found := func(text string) bool {
 		hit := false
-		score.Values(maker.Place(text), check.Head|check.Body, func(_ *request.Value, text []byte) {
-			hit = hit || m.Score(scratch, text).Score >= threshold
+		score.Values(maker.Place(text), check.Head|check.Body, func(v *request.Value, text []byte) {
+			hit = hit || score.Look(m, scratch, v, text).Score >= threshold
 		})
 		return hit
 	}

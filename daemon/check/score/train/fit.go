@@ -28,6 +28,9 @@ type Options struct {
 	// of which up to TextPieces pieces are taken as benign.
 	Text       []string
 	TextPieces int
+	// Without names sources of the data that are left out, to measure on them
+	// what the model says of a source it never saw.
+	Without []string
 	// Cut is the logit that scores 80, and Slope how steep the score rises
 	// there; both are read off held-out benign requests (model evaluate).
 	Cut, Slope float64
@@ -37,7 +40,7 @@ type Options struct {
 
 // DefaultOptions are what the embedded model was trained with.
 func DefaultOptions() Options {
-	return Options{Seed: 1, Epochs: 8, Rounds: 2, Rate: 0.25, Decay: 2e-6, BenignWeight: 1.5, MadeBenign: 100000, MadeAttacks: 90000, TextPieces: 60000, Cut: 0, Slope: 1}
+	return Options{Seed: 1, Epochs: 12, Rounds: 2, Rate: 0.25, Decay: 2e-6, BenignWeight: 1.5, MadeBenign: 130000, MadeAttacks: 120000, TextPieces: 60000, Cut: 0, Slope: 1}
 }
 
 // fitter is one logistic regression by AdaGrad, windows in an order that the

@@ -21,6 +21,8 @@ import (
 const (
 	maxTextFile     = 2 << 20
 	piecesPerFile   = 6
+	linesPerPiece   = 150 // of longer files, which give more pieces
+	mostPerFile     = 24
 	maxPieceLines   = 60
 	maxPiece        = 6 << 10
 	smallestPiece   = 8
@@ -80,7 +82,7 @@ func pieces(random *rand.Rand, text string) []string {
 	lines := strings.Split(text, "\n")
 	seen := map[int]bool{}
 	var out []string
-	for range min(piecesPerFile, len(lines)) {
+	for range min(max(piecesPerFile, len(lines)/linesPerPiece), mostPerFile, len(lines)) {
 		from := random.IntN(len(lines))
 		if seen[from] {
 			continue

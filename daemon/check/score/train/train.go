@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -27,7 +29,14 @@ func Train(files []string, o Options) (*model.Trained, error) {
 		}
 		data = append(data, fmt.Sprintf("%s %016x", filepath.Base(path), sum))
 		n := 0
-		if err := Read(path, func(m *Sample) error { s.add(m); n++; return nil }); err != nil {
+		err = Read(path, func(m *Sample) error {
+			if !slices.Contains(o.Without, m.Source) {
+				s.add(m)
+				n++
+			}
+			return nil
+		})
+		if err != nil {
 			return nil, err
 		}
 		say("%s: %d requests; %d windows, %d features so far", path, n, len(s.windows), len(s.features))
@@ -42,6 +51,9 @@ func Train(files []string, o Options) (*model.Trained, error) {
 	}
 	if n > 0 {
 		data = append(data, fmt.Sprintf("%d pieces of ordinary text %016x", n, sum))
+	}
+	if len(o.Without) > 0 {
+		data = append(data, "without "+strings.Join(o.Without, ", "))
 	}
 	data = append(data, fmt.Sprintf("%d benign and %d hostile generated", o.MadeBenign, o.MadeAttacks))
 	say("ordinary text: %d pieces; %d windows, %d features so far", n, len(s.windows), len(s.features))

@@ -69,6 +69,8 @@ func TestTheBuiltInModelHoldsItsFigures(t *testing.T) {
 			least = 0.95
 		case "httpparams", "payloadbox-xss":
 			least = 0.97
+		case "crs-tests":
+			least = 0.58
 		case "all":
 			most = 0.001
 		case "browsing-perfcascade", "recorded-octokit":
