@@ -104,7 +104,7 @@ func (c *Check) count(l *limit, o *outcome.Outcome, state *keyed.Store, k keyed.
 		c.remote.Note(uint64(k), o.Time, l.rates, n)
 	}
 	if d.count >= nearShare*d.amount {
-		c.near.note(l, k, &d, o.Time, func() string { s := ofOutcome(o); return l.label(c, &s) })
+		c.near.note(l, k, &d, o.Time, true, func() string { s := ofOutcome(o); return l.label(c, &s) })
 	}
 }
 

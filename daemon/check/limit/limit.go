@@ -147,14 +147,14 @@ func prepare(of Limit) (limit, error) {
 	var policies []string
 	for _, r := range of.Rate {
 		l.rates = append(l.rates, shared.Rate{Amount: r.Amount, Window: r.Window})
-		p := fmt.Sprintf("%q;q=%.0f;w=%.0f", of.Name, math.Floor(r.Amount), math.Ceil(r.Window.Seconds()))
+		p := fmt.Sprintf("%q;q=%.0f;w=%.0f", l.policy(r.Window), math.Floor(r.Amount), math.Ceil(r.Window.Seconds()))
 		if u := of.Cost.unit(); u != "" {
 			p += fmt.Sprintf(";qu=%q", u)
 		}
 		policies = append(policies, p)
 	}
-	if len(policies) == 0 {
-		policies = append(policies, fmt.Sprintf("%q;q=%d;qu=\"concurrent-requests\"", of.Name, of.Concurrent))
+	if of.Concurrent > 0 {
+		policies = append(policies, fmt.Sprintf("%q;q=%d;qu=\"concurrent-requests\"", l.policy(0), of.Concurrent))
 	}
 	l.header = strings.Join(policies, ", ")
 	if of.Burst > 0 {
@@ -162,6 +162,18 @@ func prepare(of Limit) (limit, error) {
 	}
 	l.growth = keyed.Growth{First: time.Duration(of.BanSeconds) * time.Second, Max: time.Duration(of.BanMaxSeconds) * time.Second, Forget: check.RepeatWithin, Factor: of.BanFactor}
 	return l, nil
+}
+
+// policy names one of a limit's quota policies in the RateLimit headers, by its
+// window, 0 for the requests under way: a limit with several needs several names.
+func (l *limit) policy(window time.Duration) string {
+	switch {
+	case len(l.Rate) == 0 || len(l.Rate) == 1 && l.Concurrent == 0:
+		return l.Name
+	case window == 0:
+		return l.Name + "-at-once"
+	}
+	return l.Name + "-" + Rate{0, window}.String()[2:]
 }
 
 func needs(l *limit, s *Settings) error {
@@ -314,7 +326,7 @@ func (c *Check) ask(l *limit, v *check.Visit) (refused bool) {
 		v.Note(Name, fmt.Sprintf("%s for %s: %s of %s, refused: %v", l.Name, l.label(c, &s), number(d.count), number(d.amount), d.refused))
 	}
 	if d.amount > 0 && (d.refused || d.count >= nearShare*d.amount) {
-		c.near.note(l, k, &d, v.Now, func() string { return l.label(c, &s) })
+		c.near.note(l, k, &d, v.Now, false, func() string { return l.label(c, &s) })
 	}
 	if d.refused || d.delay > 0 {
 		v.Add(c.finding(l, v, &s, &d))
@@ -486,7 +498,11 @@ func (c *Check) finding(l *limit, v *check.Visit, s *subject, d *verdict) check.
 	f.Deny, f.Status = true, l.Status
 	f.RetryAfter = max(time.Second, (d.wait + time.Second - 1).Truncate(time.Second))
 	f.RateLimitPolicy = l.header
-	f.RateLimit = fmt.Sprintf("%q;r=0;t=%d", l.Name, int(f.RetryAfter/time.Second))
+	window := d.window
+	if l.interval > 0 && window == l.interval {
+		window = l.Rate[0].Window // the pace is that of the first
+	}
+	f.RateLimit = fmt.Sprintf("%q;r=0;t=%d", l.policy(window), int(f.RetryAfter/time.Second))
 	if l.Action == "ban" {
 		until, times := v.State.Ban(check.SourceKey(v.State, check.SourceOf(s.address)), v.Now, l.growth)
 		f.Ban = until.Sub(v.Now)

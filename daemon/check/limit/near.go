@@ -34,6 +34,7 @@ type Row struct {
 	RetryAfter float64 `json:"retry_after_seconds,omitempty"`
 
 	window time.Duration
+	ended  bool // Key is what an outcome tells: no header's or claim's value
 }
 
 type near struct {
@@ -45,7 +46,7 @@ func newNear() *near { return &near{rows: map[keyed.Key]*Row{}} }
 
 // note keeps a key in sight. Where many come near at once some are skipped:
 // a request never waits for this.
-func (n *near) note(l *limit, k keyed.Key, d *verdict, now time.Time, label func() string) {
+func (n *near) note(l *limit, k keyed.Key, d *verdict, now time.Time, ended bool, label func() string) {
 	if !n.mu.TryLock() {
 		return
 	}
@@ -55,8 +56,11 @@ func (n *near) note(l *limit, k keyed.Key, d *verdict, now time.Time, label func
 		if len(n.rows) >= maxNear {
 			n.forgetOne()
 		}
-		r = &Row{Limit: l.Name, Key: label(), Action: l.Action}
+		r = &Row{Limit: l.Name, Action: l.Action, ended: true}
 		n.rows[k] = r
+	}
+	if r.ended && (!ended || r.Key == "") {
+		r.Key, r.ended = label(), ended
 	}
 	r.Count, r.Amount, r.window, r.Last, r.RetryAfter = d.count, d.amount, d.window, now, d.wait.Seconds()
 	if d.refused {

@@ -235,7 +235,7 @@ func (r *Rates) UnmarshalTOML(v any) error {
 func ParseRate(s string) (Rate, error) {
 	amount, window, ok := strings.Cut(s, "/")
 	n, err := strconv.ParseFloat(amount, 64)
-	if !ok || err != nil || !(n > 0) || n > 1e15 {
+	if !ok || err != nil || !(n > 0) || n > 999_999_999_999_999 {
 		return Rate{}, fmt.Errorf("rate %q: expected an amount and a time such as \"100/1m\"", s)
 	}
 	if window != "" && window[0] >= 'a' {
@@ -328,8 +328,8 @@ func (l *Limit) check(env check.Env, s *Settings) (key string, err error) {
 	wrong := func(key, format string, args ...any) (string, error) { return key, fmt.Errorf(format, args...) }
 	among := func(v string, names ...string) bool { return slices.Contains(names, v) }
 	switch {
-	case l.Name == "" || len(l.Name) > 64 || strings.ContainsAny(l.Name, "\"\\\r\n,;"):
-		return wrong("name", "is %q, expected 1 to 64 characters without quotes, commas and semicolons", l.Name)
+	case l.Name == "" || len(l.Name) > 64 || strings.ContainsAny(l.Name, "\"\\,;") || strings.ContainsFunc(l.Name, func(r rune) bool { return r < ' ' || r > '~' }):
+		return wrong("name", "is %q, expected 1 to 64 printable ASCII characters without quotes, commas and semicolons", l.Name)
 	case len(l.Rate) == 0 && l.Concurrent == 0:
 		return wrong("rate", "is missing: give a rate such as \"100/1m\", or concurrent")
 	case len(l.Rate) > maxRates:
