@@ -56,6 +56,15 @@ func (a *arena) copy(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
 	}
+	if a.at < len(a.chunks) && a.spent+len(b) <= MaxDerived {
+		if c := a.chunks[a.at]; cap(c)-len(c) >= len(b) {
+			n := len(c)
+			c = append(c, b...)
+			a.chunks[a.at] = c
+			a.spent += len(b)
+			return c[n:len(c):len(c)]
+		}
+	}
 	room, ok := a.open(len(b))
 	if !ok {
 		return nil

@@ -104,15 +104,33 @@ func (r *Request) values(body bool) *[]Value {
 
 // add appends a value and returns its index, or -1 past MaxValues.
 func (r *Request) add(body bool, v Value) int {
-	vs := r.values(body)
-	if len(*vs) >= MaxValues {
-		r.mark(MarkValues, body, 0, nil)
+	to := r.next(body)
+	if to == nil {
 		return -1
 	}
+	v.id = to.id
+	*to = v
+	return len(*r.values(body)) - 1
+}
+
+// next appends an empty value and returns it to be filled, or nil past
+// MaxValues. What lies behind a slice's length is always empty.
+func (r *Request) next(body bool) *Value {
+	vs := r.values(body)
+	n := len(*vs)
+	if n >= MaxValues {
+		r.mark(MarkValues, body, 0, nil)
+		return nil
+	}
+	if n < cap(*vs) {
+		*vs = (*vs)[:n+1]
+	} else {
+		*vs = append(*vs, Value{})
+	}
 	r.ids++
+	v := &(*vs)[n]
 	v.id = r.ids
-	*vs = append(*vs, v)
-	return len(*vs) - 1
+	return v
 }
 
 // addName adds a name as a value of its own, unless it is a plain word, which
@@ -151,9 +169,12 @@ var wordByte = func() (t [256]bool) {
 // to MaxNesting.
 func (r *Request) expand(body bool, from int) {
 	for i := from; i < len(*r.values(body)); i++ {
+		text := (*r.values(body))[i].Text
+		if len(text) < 4 || !mayHold(text) {
+			continue
+		}
 		v := (*r.values(body))[i]
-		text := v.Text
-		if len(text) < 4 || v.Part == "name" {
+		if v.Part == "name" {
 			continue
 		}
 		if v.Kind == BodyText { // a body was sniffed already
@@ -192,7 +213,7 @@ func (r *Request) expandText(body bool, i int, v *Value, part string) bool {
 // percent-encoded twice, JSON or a URL in base64. Of a chain of decodings the
 // first that is one counts: its leaves have layers of their own.
 func (r *Request) expandLayers(body bool, i int, v *Value) {
-	if !mayHold(v.Text) {
+	if !percentChanged(v.Text) && !holdsToken(v.Text) {
 		return
 	}
 	found, part := false, "json"
@@ -209,12 +230,34 @@ func (r *Request) expandLayers(body bool, i int, v *Value) {
 	}
 }
 
-// mayHold says that a text could hold JSON or a URL behind an encoding: it has
-// an escape, or a token begins as {", [{, [" or http do in base64.
+// mayHold says that a text could hold JSON or a URL, as it is or behind an
+// encoding. Most texts could not: one look at their bytes tells.
 func mayHold(text []byte) bool {
-	if percentChanged(text) {
+	if holdByte[text[0]] || holdsToken(text) {
 		return true
 	}
+	if len(text) > 64 {
+		return bytes.IndexByte(text, '?') >= 0 || bytes.IndexByte(text, '#') >= 0 || bytes.IndexByte(text, '%') >= 0
+	}
+	for _, c := range text {
+		if c == '?' || c == '#' || c == '%' {
+			return true
+		}
+	}
+	return false
+}
+
+// holdByte are bytes that JSON, or white space before it, begins with.
+var holdByte = func() (t [256]bool) {
+	for c := range ' ' + 1 {
+		t[c] = true
+	}
+	t['{'], t['['] = true, true
+	return
+}()
+
+// holdsToken says that a token begins as {", [{, [" or http do in base64.
+func holdsToken(text []byte) bool {
 	if len(text) < decode.MinBase64 {
 		return false
 	}
@@ -340,16 +383,19 @@ type jsonSink struct{ r *Request }
 
 func (s jsonSink) value(pointer, raw, text []byte, part string) {
 	r, at := s.r, &s.r.into
-	v := Value{Kind: at.kind, Name: at.name, Part: part, Raw: raw, Text: text, Parent: at.parent, depth: at.depth}
-	if at.part == "" {
-		v.Name = r.arena.copy(pointer)
-	} else {
-		v.Inner = r.arena.copy(pointer)
-		if part == "" {
-			v.Part = at.part
-		}
+	v := r.next(at.body)
+	if v == nil {
+		return
 	}
-	r.add(at.body, v)
+	v.Kind, v.Raw, v.Text, v.Parent, v.depth = at.kind, raw, text, at.parent, at.depth
+	if at.part == "" {
+		v.Name, v.Part = r.arena.copy(pointer), part
+		return
+	}
+	v.Name, v.Inner, v.Part = at.name, r.arena.copy(pointer), part
+	if part == "" {
+		v.Part = at.part
+	}
 }
 
 func (s jsonSink) JSONLeaf(pointer, raw []byte, str, escaped bool) {

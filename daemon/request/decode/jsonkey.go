@@ -1,11 +1,36 @@
 package decode
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
 )
 
-var jsonSeed = maphash.MakeSeed()
+var (
+	jsonSeed = maphash.MakeSeed()
+	// Two secrets, of which no client can know a thing.
+	keySeed1 = maphash.String(jsonSeed, "first") | 1
+	keySeed2 = maphash.String(jsonSeed, "second") | 1
+)
+
+// keyHash is a seeded hash of a key. Most keys have at most 16 bytes: two words,
+// mixed by one wide multiplication, tell those apart.
+func keyHash(key []byte) uint64 {
+	var a, b uint64
+	switch n := len(key); {
+	case n > 16:
+		return maphash.Bytes(jsonSeed, key)
+	case n >= 8:
+		a, b = binary.LittleEndian.Uint64(key), binary.LittleEndian.Uint64(key[n-8:])
+	case n >= 4:
+		a, b = uint64(binary.LittleEndian.Uint32(key)), uint64(binary.LittleEndian.Uint32(key[n-4:]))
+	case n > 0:
+		a = uint64(key[0])<<16 | uint64(key[n/2])<<8 | uint64(key[n-1])
+	}
+	hi, lo := bits.Mul64(a^keySeed1, b^keySeed2)
+	hi, lo = bits.Mul64(hi^keySeed2, lo^keySeed1^uint64(len(key)))
+	return hi ^ lo
+}
 
 // fewKeys is how many keys of an object are compared one by one.
 const fewKeys = 12
@@ -15,7 +40,7 @@ const fewKeys = 12
 // an object's first keys stand at the end of w.hashes: those of what was
 // nested before them are gone by then. The rest go into a table.
 func (w *JSON) seen(f *jsonFrame, key []byte) {
-	h := maphash.Bytes(jsonSeed, key)
+	h := keyHash(key)
 	if f.keys < fewKeys {
 		for _, other := range w.hashes[len(w.hashes)-f.keys:] {
 			if other == h {
