@@ -5,8 +5,13 @@ if command -v rpm >/dev/null; then
     boot_tree
     in_tree systemctl restart nginx
     one=build/install-dist/sallyport-0.1.0-1.x86_64.rpm two=build/next-dist/sallyport-0.2.0-1.x86_64.rpm
-    # The root of the booted tree, with its mounts: the scriptlets reach its systemd.
-    in_root() { rpm --root "/proc/$init/root" --nodeps "$@"; }
+    # The root of the booted tree, with its mounts, and its processes' numbers:
+    # the scriptlets reach its systemd, which asks who they are.
+    in_root() {
+        nsenter -t "$init" -p -u -C -n rpm --root "/proc/$init/root" --nodeps "$@" >"$tree.rpm" 2>&1 || { cat "$tree.rpm"; return 1; }
+        cat "$tree.rpm"
+        ! grep -q 'scriptlet failed' "$tree.rpm"
+    }
     check "the rpm holds the SELinux module"          sh -c "rpm -qlp $one 2>/dev/null | grep -q /usr/share/selinux/packages/sallyport.pp"
     check "and says that its files are configuration" sh -c "rpm -qcp $one 2>/dev/null | grep -q /etc/sallyport/sallyport.toml"
     check "the rpm installs"                          in_root -i "$one"

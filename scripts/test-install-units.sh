@@ -1,7 +1,7 @@
 # Sourced by test-install.sh: the units beside the daemon, in the booted tree.
 
 # The metrics' listener, over which the last proof is told.
-check "the metrics' socket is enabled"                in_tree sh -c 'systemctl enable --now sallyport-metrics.socket && systemctl restart sallyport'
+check "the metrics' socket is enabled"                in_tree sh -c 'systemctl enable sallyport-metrics.socket && systemctl restart sallyport && systemctl is-active sallyport-metrics.socket'
 metric() { in_tree sh -c "for n in \$(seq 20); do curl -s --max-time 2 http://127.0.0.1:9145/metrics >/tmp/metrics && grep -E '^$1 $2\$' /tmp/metrics && exit 0; sleep 0.5; done; grep sallyport_proof /tmp/metrics; exit 1"; }
 check "the metrics answer on loopback"                metric sallyport_proof_time_seconds 0
 check "the prove timer is enabled"                    in_tree systemctl enable --now sallyport-prove.timer
@@ -10,11 +10,11 @@ check "its service proves, in its sandbox"            in_tree systemctl start sa
 check "its exposure is 3 or better"                   exposure sallyport-prove.service 3
 check "the last proof is a metric"                    metric sallyport_proof_not_inspected 0
 check "and so is its time"                            metric sallyport_proof_time_seconds '[1-9].*'
-in_tree sh -c 'printf "server { listen 127.0.0.1:80; server_name raw.example; location / { proxy_pass http://127.0.0.1:9080; } }\n" >/etc/nginx/sites-enabled/raw; nginx -s reload; sleep 1'
+in_tree sh -c 'printf "server { listen 127.0.0.1:80; server_name raw.example; location / { proxy_pass http://127.0.0.1:9080; } }\n" >/etc/nginx/sites-enabled/raw; nginx -s reload 2>/dev/null; sleep 1'
 check "a location without doors fails the service"    in_tree sh -c '! systemctl start sallyport-prove.service'
 check "and is in its journal"                         in_tree sh -c 'journalctl -u sallyport-prove --no-pager | grep -q "location / of raw.example: no door"'
 check "and in the metric"                             metric sallyport_proof_not_inspected 1
-in_tree sh -c 'rm /etc/nginx/sites-enabled/raw; nginx -s reload; systemctl reset-failed sallyport-prove.service'
+in_tree sh -c 'rm /etc/nginx/sites-enabled/raw; nginx -s reload 2>/dev/null; systemctl reset-failed sallyport-prove.service'
 
 # The watch, with CAP_NET_RAW alone, over a cable to another network namespace.
 unshare -n sleep 600 &
@@ -27,7 +27,7 @@ cable() {
     nsenter -t "$peer" -n sh -c 'ip link set v1 up; ip addr add 10.9.0.2/24 dev v1; ip addr add 10.9.0.3/24 dev v1; ip addr add fd09::3/64 dev v1 nodad'
 }
 if cable 2>"$tree.out"; then
-    in_tree sh -c 'printf "server { listen 10.9.0.1:8081; listen [fd09::1]:8081; return 200 backend; }\n" >/etc/nginx/sites-enabled/backend; nginx -s reload; sleep 1
+    in_tree sh -c 'printf "server { listen 10.9.0.1:8081; listen [fd09::1]:8081; return 200 backend; }\n" >/etc/nginx/sites-enabled/backend; nginx -s reload 2>/dev/null; sleep 1
         echo "WATCH_OPTIONS=--interface v0 --backend 10.9.0.1:8081,[fd09::1]:8081 --gateway 10.9.0.2" >/etc/sallyport/watch.env'
     check "the watch starts"                          in_tree systemctl enable --now sallyport-watch.service
     check "with CAP_NET_RAW alone"                    in_tree sh -c 'pid=$(systemctl show -p MainPID --value sallyport-watch); grep -E "^(Uid|Cap|Seccomp)" /proc/$pid/status; grep -q "^CapEff:.0000000000002000" /proc/$pid/status && grep -q "^CapBnd:.0000000000002000" /proc/$pid/status && ! grep -q "^Uid:.0" /proc/$pid/status'
@@ -42,7 +42,7 @@ if cable 2>"$tree.out"; then
     check "over IPv6 too"                             said 'fd09::3 .*GET /direct6'
     check "the gateway is not"                        in_tree sh -c '! journalctl -u sallyport-watch --no-pager | grep -E "10\.9\.0\.2 +10|/gateway|s3cret"'
     check "and it is an event of the daemon's"        in_tree sh -c 'for n in $(seq 20); do sallyport events --json | grep bypass | grep 10.9.0.3 && exit 0; sleep 0.5; done; exit 1'
-    in_tree sh -c 'rm /etc/nginx/sites-enabled/backend; nginx -s reload'
+    in_tree sh -c 'rm /etc/nginx/sites-enabled/backend; nginx -s reload 2>/dev/null'
 else
     echo "note  no cable between network namespaces is to be had here: $(cat "$tree.out")"
 fi

@@ -69,7 +69,7 @@ cleanup_trees() {
     wait 2>/dev/null || true
     for it in "${trees[@]}"; do
         umount -R "$it" 2>/dev/null || true
-        rm -rf "$it" "$it.log" "$it.out"
+        rm -rf "$it" "$it.log" "$it.out" "$it.rpm" "$it.site"
     done
 }
 trap cleanup_trees EXIT

@@ -83,6 +83,7 @@ func MakePlan(c *nginxconf.Config, choice Choice) (*Plan, error) {
 		return nil, fmt.Errorf("%s: no location of this server leads to a backend: there is nothing to guard", server.Place())
 	}
 	p.include(http, "sallyport/http.conf")
+	p.variables(http)
 	p.serverLines()
 	slices.SortStableFunc(p.Edits, func(a, b Edit) int {
 		if a.File != b.File {
@@ -361,6 +362,15 @@ func (p *planner) include(block *nginxconf.Directive, file string) {
 	}
 	indent := indentOf(p.config.Files[block.File], block.Start) + "    "
 	p.edit(block.File, block.BodyStart, block.BodyStart, "\n"+indent+"include "+file+"; "+marker)
+}
+
+// variables makes room for ours: NGINX warns at each start where a table of
+// its default size cannot be laid out well.
+func (p *planner) variables(http *nginxconf.Directive) {
+	if len(http.Find("variables_hash_max_size")) == 0 {
+		indent := indentOf(p.config.Files[http.File], http.Start) + "    "
+		p.edit(http.File, http.BodyStart, http.BodyStart, "\n"+indent+"variables_hash_max_size 2048; "+marker)
+	}
 }
 
 // serverLines puts our include into the server, and restates an access log

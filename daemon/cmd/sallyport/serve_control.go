@@ -114,8 +114,10 @@ func (s *server) openControl(sockets map[string][]*os.File) error {
 	s.metrics.Gauge("sallyport_door_connections", nil, func() float64 { return float64(s.door.Connections()) })
 	s.includeMetrics()
 	if settings.Metrics != "" {
+		// Requests are guarded without it: a port that is taken, or a sandbox
+		// that has Unix sockets alone, must not keep the daemon from them.
 		if err := s.openMetrics(sockets); err != nil {
-			return err
+			s.log.Error("the metrics are on the control socket alone; under systemd, enable sallyport-metrics.socket and restart", "error", err)
 		}
 	}
 	if settings.Control == "" && len(sockets["control"]) == 0 {
