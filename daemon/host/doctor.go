@@ -2,7 +2,9 @@ package host
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -41,6 +43,7 @@ type Doctor struct {
 	Build  Build
 	Found  []Diagnosis
 	Now    time.Time
+	Proc   string // /proc
 }
 
 func (d *Doctor) add(g Grade, place, what, do string) {
@@ -291,9 +294,6 @@ func (d *Doctor) backend(l, pass *nginxconf.Directive) {
 		return
 	}
 	host, _, _ := strings.Cut(rest, "/")
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
 	addresses := []string{host}
 	for at := l; at != nil; at = at.Parent {
 		for _, u := range at.Find("upstream") {
@@ -302,18 +302,19 @@ func (d *Doctor) backend(l, pass *nginxconf.Directive) {
 			}
 			addresses = nil
 			for _, server := range u.Find("server") {
-				name, _, err := net.SplitHostPort(server.Args[0])
-				if err != nil {
-					name = server.Args[0]
-				}
-				addresses = append(addresses, name)
+				addresses = append(addresses, server.Args[0])
 			}
 		}
 	}
 	for _, a := range addresses {
-		if strings.HasPrefix(a, "unix:") || a == "localhost" {
+		if strings.HasPrefix(a, "unix:") {
 			continue
 		}
+		port := "80"
+		if name, p, err := net.SplitHostPort(a); err == nil {
+			a, port = name, p
+		}
+		d.exposed(pass.Place(), a, port)
 		if ip := net.ParseIP(strings.Trim(a, "[]")); ip != nil && !ip.IsLoopback() {
 			g := Weak
 			if !ip.IsPrivate() {
@@ -329,16 +330,19 @@ func (d *Doctor) backend(l, pass *nginxconf.Directive) {
 func (d *Doctor) Machine(door, user, stateDir, auditLog string) {
 	if info, err := os.Stat(door); err != nil {
 		d.add(Bad, door, "the door's socket is not there: the daemon does not run", "systemctl start sallyport.socket sallyport")
-	} else if nc, err := net.DialTimeout("unix", door, time.Second); err != nil {
-		d.add(Bad, door, "nobody answers at the door: "+err.Error(), "systemctl status sallyport")
+	} else if err := answersAt(door); errors.Is(err, fs.ErrPermission) {
+		d.add(Weak, door, "who runs doctor may not ask at the door", "run doctor as root")
+		d.socketRights(door, user, info)
+	} else if err != nil {
+		d.add(Bad, door, "nobody answers at the door: "+err.Error(), "systemctl status sallyport, and journalctl -u sallyport says why")
+		d.socketRights(door, user, info)
 	} else {
-		nc.Close()
 		d.add(Good, door, "the daemon answers", "")
 		d.socketRights(door, user, info)
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(stateDir, &fs); err == nil {
-		if free := uint64(fs.Bavail) * uint64(fs.Bsize); free < 512<<20 {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(stateDir, &disk); err == nil {
+		if free := uint64(disk.Bavail) * uint64(disk.Bsize); free < 512<<20 {
 			d.add(Bad, stateDir, fmt.Sprintf("only %d MB are free", free>>20), "make room: events and state are kept there")
 		} else {
 			d.add(Good, stateDir, fmt.Sprintf("%d MB are free", free>>20), "")
@@ -352,6 +356,28 @@ func (d *Doctor) Machine(door, user, stateDir, auditLog string) {
 		d.add(Weak, "", "the clock is not synchronised", "enable systemd-timesyncd or chrony")
 	}
 	d.selinux(auditLog)
+}
+
+// answersAt asks the door without telling it of a request, which it refuses. A
+// connection alone proves nothing: systemd takes it for a daemon that is gone.
+func answersAt(door string) error {
+	nc, err := net.DialTimeout("unix", door, time.Second)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := nc.Write([]byte("GET /doctor HTTP/1.1\r\nHost: doctor\r\n\r\n")); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(nc).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("no answer within five seconds: %w", err)
+	}
+	if !strings.HasPrefix(line, "HTTP/1.1 ") {
+		return fmt.Errorf("something else than the daemon answered %q", strings.TrimSpace(line))
+	}
+	return nil
 }
 
 // selinux reads denials of NGINX at our sockets from the audit log.

@@ -49,11 +49,18 @@ func (d *Doctor) socketRights(door, name string, info fs.FileInfo) {
 	may := mode&0o002 != 0 || u.Uid == "0" ||
 		(mode&0o200 != 0 && u.Uid == strconv.Itoa(int(owner.Uid))) ||
 		(mode&0o020 != 0 && slices.Contains(groups, strconv.Itoa(int(owner.Gid))))
+	if group, err := user.LookupGroup("sallyport-door"); !may && (err != nil || group.Gid != strconv.Itoa(int(owner.Gid))) {
+		d.add(Bad, door, "NGINX's user "+name+" may not use the door: it belongs to another group than sallyport-door", "systemctl restart sallyport.socket, which makes it anew")
+		return
+	}
 	if !may {
-		d.add(Bad, door, "NGINX's user "+name+" may not use the door", "usermod -a -G sallyport-door "+name+", then restart NGINX")
+		d.add(Bad, door, "NGINX's user "+name+" may not use the door", "usermod -a -G sallyport-door "+name+", then systemctl reload nginx")
 		return
 	}
 	d.add(Good, door, "NGINX's user "+name+" may use the door", "")
+	if mode&0o002 == 0 && u.Uid != strconv.Itoa(int(owner.Uid)) {
+		d.workers(door, owner.Gid)
+	}
 }
 
 // Log says whether the events' file can be written.

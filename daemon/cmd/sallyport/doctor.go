@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -31,27 +33,22 @@ It changes nothing.
 Exit status: 0 when nothing is bad, 1 when something is.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			nginx, err := n.nginx()
-			if err != nil {
-				return err
-			}
-			d := &host.Doctor{NGINX: nginx, Now: time.Now()}
-			if d.Build, err = nginx.Build(); err != nil {
-				return err
-			}
-			if d.Config, err = nginxconf.Read(nginx.Conf); err != nil {
-				return err
-			}
-			d.Examine()
+			d := &host.Doctor{Now: time.Now(), Proc: "/proc"}
+			nginxUser := examineNGINX(d, &n)
 			server := config.DefaultServer()
-			if loaded, err := config.Load(path, config.Options{Offline: true}); err != nil {
+			if err := readable(path); errors.Is(err, fs.ErrPermission) {
+				d.Found = append(d.Found, host.Diagnosis{Grade: host.Weak, What: "the daemon's configuration is not yours to read", Place: path, Do: "run doctor as root"})
+			} else if err != nil {
+				d.Found = append(d.Found, host.Diagnosis{Grade: host.Bad, What: "the daemon's configuration cannot be found: " + err.Error(), Place: path, Do: "install the package again, or name the file with --config"})
+			} else if loaded, err := config.Load(path, config.Options{Offline: true}); err != nil {
 				d.Found = append(d.Found, host.Diagnosis{Grade: host.Bad, What: "the configuration would be refused: " + err.Error(), Place: path, Do: "sallyport check"})
 			} else {
 				server = loaded.Server
 				d.Log(loaded.Events.File)
 				d.Rules(config.RuleFiles(loaded))
 			}
-			d.Machine(server.Door, host.User(d.Config), server.StateDir, "/var/log/audit/audit.log")
+			d.Machine(server.Door, nginxUser, server.StateDir, "/var/log/audit/audit.log")
+			var err error
 			if asJSON {
 				err = json.NewEncoder(c.OutOrStdout()).Encode(d.Found)
 			} else {
@@ -67,6 +64,50 @@ Exit status: 0 when nothing is bad, 1 when something is.`,
 	c.Flags().StringVar(&path, "config", defaultConfig, "the daemon's main configuration file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
 	return c
+}
+
+func readable(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// examineNGINX looks over NGINX as far as there is one and it can be read, and
+// returns its user. The daemon and the machine are looked over in any case.
+func examineNGINX(d *host.Doctor, n *nginxFlags) (user string) {
+	bad := func(place, what, do string) {
+		d.Found = append(d.Found, host.Diagnosis{Grade: host.Bad, What: what, Place: place, Do: do})
+	}
+	nginx, err := n.nginx()
+	if err != nil {
+		bad("", "there is no nginx on the path", "install nginx-light or nginx-core (RHEL: nginx), or name its binary with --nginx")
+		return ""
+	}
+	d.NGINX = nginx
+	if d.Build, err = nginx.Build(); err != nil {
+		bad(nginx.Binary, err.Error(), "name NGINX's binary with --nginx")
+		return ""
+	}
+	switch d.Config, err = nginxconf.Read(nginx.Conf); {
+	case errors.Is(err, fs.ErrPermission):
+		bad(nginx.Conf, "NGINX's configuration is not yours to read: "+err.Error(), "run doctor as root")
+		return ""
+	case errors.Is(err, fs.ErrNotExist):
+		bad(nginx.Conf, "NGINX's configuration is not whole: "+err.Error(), "make the file, or name the main one with --nginx-conf")
+		return ""
+	case err != nil:
+		bad(nginx.Conf, "NGINX's configuration is broken: "+err.Error(), "mend that line, then nginx -t")
+		return ""
+	}
+	if os.Geteuid() == 0 { // others may not open its log
+		if _, err := nginx.Test(); err != nil {
+			bad(nginx.Conf, err.Error(), "mend it: a reload is refused, and NGINX does not start again")
+		}
+	}
+	d.Examine()
+	return host.User(d.Config)
 }
 
 // printDiagnoses prints the worst first, coloured on a terminal.
