@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 suites=${VERSIONS:-bullseye bookworm trixie sid}
-run=${RUN:-EachMode|Surrounding|OneName|Upgrades|Noted|Denial}
+run=${RUN:-EachMode|Beside|Surrounding|OneName|Upgrades|Noted|Denial|Status|Cache|FastCGI|Expect|Own}
 trees=${NGINX_TREES:-build/nginx}
 command -v mmdebstrap >/dev/null || scripts/need mmdebstrap
 mkdir -p "$trees"

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -82,6 +84,7 @@ type builder struct {
 	out    *Loaded
 	global map[string]source // where each check's own table stands
 	built  map[string]check.Check
+	taken  map[string]string // sites by the hosts they take
 }
 
 // source is a check's table in a file.
@@ -111,11 +114,29 @@ func (b *builder) server() {
 	if s.MaxHeadBytes < 64<<10 {
 		b.problem(f.wrong("server.max_head_bytes", "server.max_head_bytes is %d, expected at least 65536: NGINX's own header buffers hold 32 KiB by default, and its metadata comes on top", s.MaxHeadBytes))
 	}
+	if s.EnterTimeoutMS > DefaultServer().EnterTimeoutMS || s.LeaveTimeoutMS > DefaultServer().LeaveTimeoutMS {
+		b.warn(f.wrong("server.enter_timeout_ms", "NGINX waits %d ms for ENTER and %d ms for LEAVE, as sallyport/server.conf says: times above them take a proxy_read_timeout to match there, or NGINX gives up first",
+			DefaultServer().EnterTimeoutMS, DefaultServer().LeaveTimeoutMS))
+	}
+	if s.Door == "" || !filepath.IsAbs(s.Door) {
+		b.problem(f.wrong("server.door", "server.door is %q, expected the whole path of a Unix socket, such as %q", s.Door, DefaultServer().Door))
+	}
+	if host, _, err := net.SplitHostPort(s.Metrics); s.Metrics != "" && (err != nil || !loopback(host)) {
+		b.problem(f.wrong("server.metrics", "server.metrics is %q, expected a loopback address and port, such as \"127.0.0.1:9145\": anybody who reaches it reads it", s.Metrics))
+	}
 	var mode uint32
 	if _, err := fmt.Sscanf(s.DoorMode, "%o", &mode); err != nil || mode > 0o777 {
 		b.problem(f.wrong("server.door_mode", "server.door_mode is %q, expected octal digits such as \"0660\"", s.DoorMode))
 	}
 }
+
+func loopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
+}
+
+// warn tells what its writer should know of a configuration that is taken.
+func (b *builder) warn(p Problem) { b.out.Warnings = append(b.out.Warnings, p.Error()) }
 
 // globals finds each check's own table, which one file alone may hold.
 func (b *builder) globals() {
@@ -188,7 +209,7 @@ func (b *builder) modeOf(f *file, table string, prim toml.Primitive) *string {
 	}
 	// A wrong type elsewhere in the table is found when all of it is decoded.
 	if err := f.md.PrimitiveDecode(prim, &m); err != nil {
-		b.problem(f.decodeProblem(table, err))
+		b.undecoded(f, table, err)
 	}
 	choose(b, f, table+".mode", m.Mode, modeNames)
 	return m.Mode
@@ -225,7 +246,7 @@ func (b *builder) slots(scope string, own []source) []policy.Slot {
 				mode = modeNames[*s.mode]
 			}
 		}
-		if mode == policy.Off {
+		if mode == policy.Off || last.file.isBroken(unnumbered(last.table)) {
 			continue
 		}
 		if c := b.instance(e, where, settings, last); c != nil {

@@ -147,3 +147,14 @@ m = 1
 		t.Error("a key was found inside a string")
 	}
 }
+
+func TestWhatIsTakenWithAFlawIsWarnedOf(t *testing.T) {
+	for text, want := range map[string]string{
+		"[[exception]]\ncheck = \"bounds\"\nreason = \"r\"\nexpires = 2020-01-01T00:00:00Z\n": ":4:1: the exception for bounds expired on 2020-01-01 and holds no more",
+		"[server]\nenter_timeout_ms = 1000\n":                                                 ":2:1: NGINX waits 500 ms for ENTER",
+	} {
+		if l := load(t, text); !strings.Contains(strings.Join(l.Warnings, "\n"), want) {
+			t.Errorf("%q: warned of %q, want %q", text, l.Warnings, want)
+		}
+	}
+}

@@ -30,6 +30,8 @@ type file struct {
 	text string
 	md   toml.MetaData
 	at   map[string]position
+	// broken are tables that could not be read.
+	broken []string
 	Settings
 }
 
@@ -74,14 +76,10 @@ func (r *reading) addFile(path string, main bool) {
 }
 
 func (r *reading) add(path string, main bool, text string) {
-	f := &file{path: path, main: main, text: text}
-	f.Server, f.Defaults = DefaultServer(), DefaultRoute()
-	var err error
-	if f.md, err = toml.Decode(text, &f.Settings); err != nil {
-		r.problem(f.decodeProblem("", err))
+	f := &file{path: path, main: main, text: text, at: locations(text)}
+	if !r.take(f) {
 		return
 	}
-	f.at = locations(text)
 	r.files = append(r.files, f)
 	if !main {
 		for _, table := range []string{"server", "defaults", "events", "reputation"} {
@@ -89,6 +87,32 @@ func (r *reading) add(path string, main bool, text string) {
 				r.problem(f.wrong(table, "table [%s] stands in the main file alone: move it to sallyport.toml", table))
 			}
 		}
+	}
+}
+
+// maxWrongTypes bounds how many values of a wrong type one file is told of.
+const maxWrongTypes = 20
+
+// take decodes a file. The TOML library gives up at the first value of a wrong
+// type; so that a person is told of all of them, its line is left out and the
+// rest read again. It says whether the file's other problems can be looked for.
+func (r *reading) take(f *file) bool {
+	lines := strings.Split(f.text, "\n")
+	for n := 0; ; n++ {
+		f.Settings = Settings{Server: DefaultServer(), Defaults: DefaultRoute()}
+		var err error
+		if f.md, err = toml.Decode(strings.Join(lines, "\n"), &f.Settings); err == nil {
+			return true
+		}
+		p, syntax := f.decodeProblem("", err)
+		if syntax && n > 0 {
+			return false // the line left out was a part of something longer
+		}
+		r.problem(p)
+		if syntax || n == maxWrongTypes || p.Line == 0 || strings.HasPrefix(strings.TrimSpace(lines[p.Line-1]), "[") {
+			return false
+		}
+		lines[p.Line-1] = ""
 	}
 }
 
@@ -110,38 +134,130 @@ func (f *file) wrong(key, format string, args ...any) Problem {
 	}
 }
 
+// wrongEntry is a problem with one text in a list: its own line, where the list
+// has several.
+func (f *file) wrongEntry(key, entry, format string, args ...any) Problem {
+	p := f.wrong(key, format, args...)
+	lines := strings.Split(f.text, "\n")
+	for n := p.Line; n > 0 && n <= len(lines); n++ {
+		if at := strings.Index(lines[n-1], strconv.Quote(entry)); at >= 0 {
+			if n > p.Line {
+				p.Line, p.Column = n, at+1
+			}
+			break
+		}
+	}
+	return p
+}
+
 // positionInMessage is how the TOML library tells the place of a wrong type.
 var positionInMessage = regexp.MustCompile(`^(?s:toml: )?(?s:: )?(?:line (\d+) )?\(last key "([^"]*)"\): (.*)$`)
 
-// decodeProblem gives an error of the TOML library its place.
-func (f *file) decodeProblem(table string, err error) Problem {
-	if f.at == nil {
-		f.at = locations(f.text)
-	}
+// decodeProblem gives an error of the TOML library its place, and words for
+// whoever wrote the file. syntax says that the file cannot be read as TOML.
+func (f *file) decodeProblem(table string, err error) (p Problem, syntax bool) {
 	var parse toml.ParseError
 	if errors.As(err, &parse) && parse.Position.Line > 0 && parse.Message != "" {
-		message := parse.Message
-		if parse.LastKey != "" {
-			message = parse.LastKey + ": " + message
-		}
-		return Problem{File: f.path, Line: parse.Position.Line, Column: max(parse.Position.Col, 1), Message: message}
+		return f.syntaxProblem(parse)
 	}
 	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "toml: "), ": ")
 	if m := positionInMessage.FindStringSubmatch(text); m != nil {
 		p := f.wrong(f.numbered(m[2]), "%s: %s", m[2], m[3])
+		if said := wrongType(m[3]); said != "" {
+			p.Message = m[2] + " is " + said
+		}
 		if line, _ := strconv.Atoi(m[1]); line > 0 && line != p.Line {
 			p.Line, p.Column = line, 1
 		}
-		return p
+		return p, false
 	}
-	return f.wrong(table, "%s: %s", table, text)
+	return f.wrong(table, "%s: %s", table, text), false
+}
+
+// typeNames are the library's words for types, in TOML's.
+var typeNames = map[string]string{
+	"string": "text", "integer": "an integer", "int64": "an integer", "float64": "a number with a fraction", "float": "a number", "bool": "true or false",
+	"boolean": "true or false", "slice": "a list", "array": "a list", "[]any": "a list", "map[string]any": "a table", "[]map[string]any": "a list of tables ([[...]])",
+	"map": "a table", "table": "a table", "time.Time": "a date and time", "datetime": "a date and time",
+}
+
+var incompatible = regexp.MustCompile(`^incompatible types: TOML value has type (\S+); destination has type (\S+)$`)
+
+// wrongType says what a value is and what was expected, "" for another message.
+func wrongType(message string) string {
+	if strings.HasPrefix(message, "parsing time ") {
+		return "no date and time, expected such as 2027-03-31T00:00:00Z, without quotes"
+	}
+	m := incompatible.FindStringSubmatch(message)
+	if m == nil {
+		return ""
+	}
+	name := func(s string) string {
+		if n, ok := typeNames[s]; ok {
+			return n
+		}
+		return s
+	}
+	said := name(m[1]) + ", expected " + name(m[2])
+	switch {
+	case m[1] == "map[string]any" && m[2] == "slice":
+		said += " of tables: write [[...]] with two brackets"
+	case m[1] == "string" && (m[2] == "integer" || m[2] == "bool" || m[2] == "boolean"):
+		said += " without quotes"
+	case m[1] == "string" && m[2] == "slice":
+		said += `, such as ["..."]`
+	}
+	return said
+}
+
+var definedTwice = regexp.MustCompile(`^Key '(.+)' has already been defined\.?$`)
+
+func (f *file) syntaxProblem(parse toml.ParseError) (Problem, bool) {
+	p := Problem{File: f.path, Line: parse.Position.Line, Column: max(parse.Position.Col, 1), Message: parse.Message}
+	if m := definedTwice.FindStringSubmatch(p.Message); m != nil {
+		p.Message, p.Column = m[1]+" is set twice: keep one", 1
+		if first, ok := f.at[m[1]]; ok && first.line != p.Line {
+			p.Message = fmt.Sprintf("%s is set already in line %d: keep one", m[1], first.line)
+		}
+		return p, true
+	}
+	if said := wrongType(p.Message); said != "" {
+		p.Message = parse.LastKey + " is " + said
+		return p, false
+	}
+	if strings.Contains(p.Message, `got '\n'`) && p.Line > 1 { // the library means the line that ended too early
+		p.Line--
+		p.Column = len(strings.Split(f.text, "\n")[p.Line-1]) + 1
+		p.Message = strings.Replace(p.Message, `got '\n' instead`, "the line ends", 1)
+	}
+	if strings.HasPrefix(p.Message, "expected value but found ") {
+		p.Message += "; text stands in quotes"
+	}
+	if parse.LastKey != "" {
+		p.Message = parse.LastKey + ": " + p.Message
+	}
+	return p, !strings.Contains(p.Message, "is out of range")
 }
 
 // decode reads a table left for later into v.
 func (r *reading) decode(f *file, table string, p toml.Primitive, v any) {
 	if err := f.md.PrimitiveDecode(p, v); err != nil {
-		r.problem(f.decodeProblem(table, err))
+		r.undecoded(f, table, err)
 	}
+}
+
+// undecoded reports a table that could not be read. Its other keys were not
+// looked at, so none of them is called unknown.
+func (r *reading) undecoded(f *file, table string, err error) {
+	p, _ := f.decodeProblem(table, err)
+	if !slices.Contains(r.problems, p) { // a table can be read for several routes
+		r.problem(p)
+	}
+	f.broken = append(f.broken, table)
+}
+
+func (f *file) isBroken(name string) bool {
+	return slices.ContainsFunc(f.broken, func(table string) bool { return strings.HasPrefix(name+".", unnumbered(table)+".") })
 }
 
 // unknown reports every key that nothing took.
@@ -150,7 +266,7 @@ func (r *reading) unknown() {
 		seen := map[string]bool{}
 		for _, key := range f.md.Undecoded() {
 			name := strings.Join(key, ".")
-			if underUnknownCheck(key) {
+			if underUnknownCheck(key) || f.isBroken(name) {
 				continue // reported as a whole
 			}
 			if seen[name] || seen[parent(name)] {
@@ -158,7 +274,7 @@ func (r *reading) unknown() {
 				continue
 			}
 			seen[name] = true
-			r.problem(f.wrong(f.numbered(name), "unknown key %q: expected one of the keys in the reference, %s", name, referenceHint))
+			r.problem(f.wrong(f.numbered(name), "unknown key %q: expected %s", name, expectedKeys(key)))
 		}
 	}
 }
@@ -171,8 +287,6 @@ func underUnknownCheck(key toml.Key) bool {
 	}
 	return false
 }
-
-const referenceHint = "see `sallyport check --reference`"
 
 func parent(name string) string {
 	if cut := strings.LastIndexByte(name, '.'); cut >= 0 {

@@ -15,6 +15,7 @@ type position struct{ line, column int }
 // without error before, so this only has to find keys, not to judge them.
 func locations(text string) map[string]position {
 	l := locator{at: map[string]position{}, counts: map[string]int{}}
+	text = strings.TrimPrefix(text, "\ufeff")
 	for n, line := range strings.Split(text, "\n") {
 		l.line(line, n+1)
 	}
@@ -49,7 +50,9 @@ func (l *locator) line(line string, number int) {
 		}
 	case trimmed[0] == '[':
 		l.prefix = l.resolve(splitKey(trimmed[1:], ']'))
-		l.at[l.prefix] = position{number, column}
+		if _, known := l.at[l.prefix]; !known {
+			l.at[l.prefix] = position{number, column}
+		}
 	default:
 		parts := splitKey(trimmed, '=')
 		path := l.prefix

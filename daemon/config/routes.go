@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/gaissmai/bart"
@@ -20,6 +21,7 @@ func (b *builder) sites(p *policy.Policy) {
 	b.level(b.out.main, "defaults", &defaults)
 	own := b.routeChecks(b.out.main, "defaults", defaults.Check)
 	anyHost := false
+	b.taken = map[string]string{}
 	for _, f := range b.files {
 		for i := range f.Site {
 			s := &f.Site[i]
@@ -29,6 +31,9 @@ func (b *builder) sites(p *policy.Policy) {
 			}
 			if slices.ContainsFunc(p.Sites, func(o *policy.Site) bool { return o.Name == s.Name }) {
 				b.problem(f.wrong(key+".name", "site name %q is taken already", s.Name))
+			}
+			if anyHost && len(s.Hosts) == 0 {
+				b.problem(f.wrong(key, "site %q has no hosts, and neither has one before it: only one site can take every other host", s.Name))
 			}
 			anyHost = anyHost || len(s.Hosts) == 0
 			p.Sites = append(p.Sites, b.site(f, key, s, defaults, own))
@@ -43,8 +48,12 @@ func (b *builder) site(f *file, key string, s *SiteSettings, defaults RouteSetti
 	out := &policy.Site{Name: s.Name}
 	for _, h := range s.Hosts {
 		if h == "" || h != strings.ToLower(h) || strings.ContainsAny(h, "/: ") || strings.Contains(strings.TrimPrefix(h, "*."), "*") {
-			b.problem(f.wrong(key+".hosts", "host %q: expected a name in lower case such as \"api.example.com\" or \"*.example.com\"", h))
+			b.problem(f.wrongEntry(key+".hosts", h, "host %q: expected a name in lower case such as \"api.example.com\" or \"*.example.com\"", h))
 		}
+		if other := b.taken[h]; other != "" {
+			b.problem(f.wrongEntry(key+".hosts", h, "host %q is taken already by site %q: keep it in one", h, other))
+		}
+		b.taken[h] = s.Name
 		out.Hosts = append(out.Hosts, h)
 	}
 	b.level(f, key, &s.RouteSettings)
@@ -61,6 +70,11 @@ func (b *builder) site(f *file, key string, s *SiteSettings, defaults RouteSetti
 		}
 		if slices.ContainsFunc(out.Routes, func(o *policy.Route) bool { return o.Name == n.Name }) {
 			b.problem(f.wrong(rkey+".name", "route name %q is taken already in site %q", n.Name, s.Name))
+		}
+		for _, m := range n.Methods {
+			if m == "" || m != strings.ToUpper(m) {
+				b.problem(f.wrongEntry(rkey+".methods", m, "method %q never comes, expected capital letters such as \"POST\"", m))
+			}
 		}
 		b.level(f, rkey, &n.RouteSettings)
 		route := b.route(s.Name, n.Name, merge(settings, n.RouteSettings),
@@ -190,7 +204,7 @@ func choose[T any](b *builder, f *file, key string, name *string, among map[stri
 func (b *builder) prefixes(f *file, key string, list []string) *bart.Lite {
 	for _, s := range list {
 		if _, err := parsePrefix(s); err != nil {
-			b.problem(f.wrong(key, "%q is no address or network, expected such as \"192.0.2.7\" or \"2001:db8::/32\"", s))
+			b.problem(f.wrongEntry(key, s, "%q is no address or network, expected such as \"192.0.2.7\" or \"2001:db8::/32\"", s))
 		}
 	}
 	return prefixTable(list)
@@ -228,11 +242,34 @@ func (b *builder) exceptions(p *policy.Policy) {
 			if find(e.Check) == nil && e.Check != "bounds" {
 				b.problem(f.wrong(key+".check", "exception for unknown check %q, expected one of %s", e.Check, strings.Join(names(), ", ")))
 			}
+			b.place(f, key, e, p)
 			p.Exceptions = append(p.Exceptions, policy.Exception{
 				Site: e.Site, Route: e.Route, Check: e.Check, ID: e.ID, Where: e.Where, Reason: e.Reason, Expires: e.Expires,
 			})
 			print, _ := json.Marshal(e) // plain values
 			b.out.prints[fmt.Sprintf("exception %s", print)] = ""
 		}
+	}
+}
+
+// place judges where an exception holds: a name that is misspelt would leave
+// the false alarm as it was, and an exception that has expired does.
+func (b *builder) place(f *file, key string, e ExceptionSettings, p *policy.Policy) {
+	var sites, routes []string
+	for _, s := range p.Sites {
+		sites = append(sites, s.Name)
+		for _, r := range s.Routes {
+			if (e.Site == "" || e.Site == s.Name) && !slices.Contains(routes, r.Name) {
+				routes = append(routes, r.Name)
+			}
+		}
+	}
+	if e.Site != "" && !slices.Contains(sites, e.Site) {
+		b.problem(f.wrong(key+".site", "exception for unknown site %q, expected one of %s", e.Site, strings.Join(sites, ", ")))
+	} else if e.Route != "" && !slices.Contains(routes, e.Route) {
+		b.problem(f.wrong(key+".route", "exception for unknown route %q, expected one of %s", e.Route, strings.Join(routes, ", ")))
+	}
+	if !e.Expires.IsZero() && e.Expires.Before(time.Now()) {
+		b.warn(f.wrong(key+".expires", "the exception for %s expired on %s and holds no more: remove it, or give it a new date", e.Check, e.Expires.Format(time.DateOnly)))
 	}
 }
