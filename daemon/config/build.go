@@ -267,8 +267,11 @@ func (b *builder) instance(e *entry, scope string, settings any, from source) ch
 		key = e.name + "\x00" + scope
 	}
 	id := strings.TrimSuffix(e.name+" "+scope, " ")
+	// A check may keep Warn: it must not lead to the builder, which knows the
+	// configuration before this one, whose checks kept theirs, and so on.
+	out := b.out
 	env := check.Env{Dir: b.dir, Scope: scope, Hosts: b.hosts(), DoorTimeout: time.Duration(b.out.Server.EnterTimeoutMS) * time.Millisecond,
-		Warn: func(m string) { b.out.Warnings = append(b.out.Warnings, e.name+": "+m) }}
+		Warn: func(m string) { out.Warnings = append(out.Warnings, e.name+": "+m) }}
 	if from.file != nil && from.file.path != builtIn {
 		env.Dir = filepath.Dir(from.file.path)
 	}
