@@ -300,7 +300,11 @@ func (b *builder) hosts() (all []string) {
 			if len(f.Site[i].Hosts) == 0 {
 				return nil
 			}
-			all = append(all, f.Site[i].Hosts...)
+			for _, h := range f.Site[i].Hosts {
+				if isHost(h) { // another is reported where it stands
+					all = append(all, h)
+				}
+			}
 		}
 	}
 	return all

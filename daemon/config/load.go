@@ -116,7 +116,12 @@ func (r *reading) take(f *file) bool {
 	}
 }
 
-func (r *reading) problem(p Problem) { r.problems = append(r.problems, p) }
+// problem notes one, once: what all routes share is met at each of them.
+func (r *reading) problem(p Problem) {
+	if !slices.Contains(r.problems, p) {
+		r.problems = append(r.problems, p)
+	}
+}
 
 // wrong is a problem with the value of a key.
 func (f *file) wrong(key, format string, args ...any) Problem {
@@ -250,9 +255,7 @@ func (r *reading) decode(f *file, table string, p toml.Primitive, v any) {
 // looked at, so none of them is called unknown.
 func (r *reading) undecoded(f *file, table string, err error) {
 	p, _ := f.decodeProblem(table, err)
-	if !slices.Contains(r.problems, p) { // a table can be read for several routes
-		r.problem(p)
-	}
+	r.problem(p)
 	f.broken = append(f.broken, table)
 }
 

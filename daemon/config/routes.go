@@ -47,7 +47,7 @@ func (b *builder) sites(p *policy.Policy) {
 func (b *builder) site(f *file, key string, s *SiteSettings, defaults RouteSettings, own []source) *policy.Site {
 	out := &policy.Site{Name: s.Name}
 	for _, h := range s.Hosts {
-		if h == "" || h != strings.ToLower(h) || strings.ContainsAny(h, "/: ") || strings.Contains(strings.TrimPrefix(h, "*."), "*") {
+		if !isHost(h) {
 			b.problem(f.wrongEntry(key+".hosts", h, "host %q: expected a name in lower case such as \"api.example.com\" or \"*.example.com\"", h))
 		}
 		if other := b.taken[h]; other != "" {
@@ -88,6 +88,10 @@ func (b *builder) site(f *file, key string, s *SiteSettings, defaults RouteSetti
 	_ = rest.Match("", nil) // the empty pattern is always right
 	out.Routes = append(out.Routes, rest)
 	return out
+}
+
+func isHost(h string) bool {
+	return h != "" && h == strings.ToLower(h) && !strings.ContainsAny(h, "/: ") && !strings.Contains(strings.TrimPrefix(h, "*."), "*")
 }
 
 // routeChecks lists the check tables of one level, checking their names.

@@ -283,7 +283,10 @@ func (s *server) reload() {
 		s.metrics.Reloaded(false)
 		text := err.Error()
 		s.refused.Store(&text)
-		s.log.Error("the configuration is refused; the running policy stays\n" + text)
+		s.log.Error("the configuration is refused; the running policy stays", "policy", s.loaded.Policy.ID, "problems", strings.Count(text, "\n")+1)
+		for _, line := range strings.Split(text, "\n") { // a line each, to be read and copied as it is
+			s.log.Error(line)
+		}
 		s.records.reload("refused", text, s.loaded.Policy.ID)
 		return
 	}
