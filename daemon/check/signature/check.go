@@ -236,7 +236,9 @@ func (c *Check) Judge(v *check.Visit) {
 		v.Add(check.Finding{Check: Name, ID: "steps", Severity: check.Low,
 			Message: "the rules needed more than max_steps or max_time_ms on this request; the rest was not looked at"})
 	}
-	v.Note(Name, "looked at "+strconv.Itoa(len(c.set.rules))+" rules")
+	if v.Explain != nil {
+		v.Note(Name, "looked at "+strconv.Itoa(len(c.set.rules))+" rules")
+	}
 	j.visit = nil
 	c.pool.Put(j)
 }

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sort"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
 	"github.com/sallyport/sallyport/daemon/check/signature/keyword"
@@ -162,8 +165,15 @@ func Build(read *rule.Files, opts Options) (*Set, error) {
 	type id struct{ gid, sid uint32 }
 	newest := map[id]int{}
 	var programs []*keyword.Program
-	for _, r := range read.Rules {
-		p, err := keyword.Compile(r, read)
+	compiled := make([]struct {
+		p   *keyword.Program
+		err error
+	}, len(read.Rules))
+	eachAtOnce(len(read.Rules), func(i int) {
+		compiled[i].p, compiled[i].err = keyword.Compile(read.Rules[i], read)
+	})
+	for i, r := range read.Rules {
+		p, err := compiled[i].p, compiled[i].err
 		rep := Report{File: r.File, Line: r.Line, GID: p.GID, SID: p.SID, State: Loaded}
 		var skip keyword.Skip
 		var bad *rule.Error
@@ -308,6 +318,27 @@ func (s *Set) build(programs []*keyword.Program) {
 	}
 }
 
+// eachAtOnce calls do for 0 to n-1, on all processors.
+func eachAtOnce(n int, do func(i int)) {
+	const chunk = 64
+	var next atomic.Int64
+	var done sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), n/chunk+1) {
+		done.Go(func() {
+			for {
+				from := int(next.Add(chunk)) - chunk
+				for i := from; i < min(from+chunk, n); i++ {
+					do(i)
+				}
+				if from >= n {
+					return
+				}
+			}
+		})
+	}
+	done.Wait()
+}
+
 // anchor builds the prefilter.
 func (s *Set) anchor(programs []*keyword.Program) {
 	texts := make([]map[place][]int32, len(s.slots))
@@ -318,9 +349,15 @@ func (s *Set) anchor(programs []*keyword.Program) {
 		_, ok := spec.ID.Part(spec.Arg)
 		s.inHead[i] = ok && len(spec.Transforms) == 0
 	}
-	for i, p := range programs {
-		c, ok := s.choose(p)
-		if !ok {
+	usuals()
+	choices := make([]struct {
+		choice
+		ok bool
+	}, len(programs))
+	eachAtOnce(len(programs), func(i int) { choices[i].choice, choices[i].ok = s.choose(programs[i]) })
+	for i := range programs {
+		c := &choices[i]
+		if !c.ok {
 			s.unanchored(i)
 			continue
 		}

@@ -1,6 +1,9 @@
 package pcre
 
-import "strings"
+import (
+	"math/bits"
+	"strings"
+)
 
 // Bounds of the literal texts that are drawn from a pattern.
 const (
@@ -65,18 +68,19 @@ func members(s *byteSet) []string {
 		return nil
 	}
 	var folded byteSet
-	for c := 0; c < 256; c++ {
-		if s.has(byte(c)) {
-			folded.add(lower(byte(c)))
+	for i, w := range s {
+		for ; w != 0; w &= w - 1 {
+			folded.add(lower(byte(64*i + bits.TrailingZeros64(w))))
 		}
 	}
-	if n := folded.len(); n == 0 || n > maxClass {
+	n := folded.len()
+	if n == 0 || n > maxClass {
 		return nil
 	}
-	out := make([]string, 0, folded.len())
-	for c := 0; c < 256; c++ {
-		if folded.has(byte(c)) {
-			out = append(out, oneByte[c])
+	out := make([]string, 0, n)
+	for i, w := range folded {
+		for ; w != 0; w &= w - 1 {
+			out = append(out, oneByte[64*i+bits.TrailingZeros64(w)])
 		}
 	}
 	return out
