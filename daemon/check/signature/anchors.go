@@ -16,12 +16,13 @@ import (
 // begins at such a position wherever the text stands; their hashes are bits
 // in a map. A set bit is looked up and the text compared. Texts of three and
 // four bytes, and longer ones whose windows are all common, are known by three
-// bytes, looked for at both the position and the next,
-// single bytes by themselves. Case is folded: the rule's own content decides
-// about case afterwards.
+// bytes, looked for at both the position and the next, those of two and of one
+// byte by themselves. Case is folded: the rule's own content decides about
+// case afterwards.
 type anchors struct {
 	long    table // by four bytes
 	short   table // by three bytes
+	pairs   table // by two bytes, for texts of two
 	single  []*text
 	texts   []text
 	minimum int // of the texts, in bytes
@@ -59,8 +60,10 @@ type anchor struct {
 }
 
 const (
-	// shortBits is the size of the map of three bytes, as a power of two.
+	// shortBits is the size of the map of three bytes, as a power of two;
+	// pairBits that of the map of two.
 	shortBits  = 16
+	pairBits   = 12
 	hashFactor = 0x9E3779B1
 	// Setting this bit of every byte folds the case of letters, and makes a few
 	// other bytes one, which the comparison tells apart.
@@ -75,6 +78,8 @@ func window(s string) uint32 {
 func window3(s string) uint32 {
 	return (uint32(s[0])<<8 | uint32(s[1])<<16 | uint32(s[2])<<24) | fold32&^0xff
 }
+
+func pair(s string) uint32 { return (uint32(s[0]) | uint32(s[1])<<8) | fold32&0xffff }
 
 var lowerTable = func() (t [256]byte) {
 	for i := range t {
@@ -99,7 +104,7 @@ func (s *Set) buildAnchors(texts map[place][]int32) *anchors {
 		return places[i].text < places[j].text || places[i].text == places[j].text && places[i].part < places[j].part
 	})
 	a := &anchors{minimum: 1 << 20, texts: make([]text, len(places))}
-	var long, short []anchor
+	var long, short, pairs []anchor
 	used := map[uint32]int{}
 	for i, p := range places {
 		a.texts[i] = text{b: []byte(p.text), rules: texts[p], number: int32(s.texts)}
@@ -108,6 +113,8 @@ func (s *Set) buildAnchors(texts map[place][]int32) *anchors {
 		switch n := len(p.text); {
 		case n == 1:
 			a.single = append(a.single, &a.texts[i])
+		case n == 2:
+			pairs = append(pairs, anchor{pair(p.text), int32(i), 0, p.part})
 		default:
 			off, seen := rarestWindow(p.text, used)
 			if three, often := rarestThree(p.text); 2*often < seen {
@@ -127,6 +134,7 @@ func (s *Set) buildAnchors(texts map[place][]int32) *anchors {
 	}
 	a.long.build(long, size)
 	a.short.build(short, shortBits)
+	a.pairs.build(pairs, pairBits)
 	return a
 }
 
@@ -190,6 +198,18 @@ func (t *table) build(entries []anchor, size uint) {
 	}
 }
 
+// scanPairs looks at each two bytes that begin in b[from:to].
+func (a *anchors) scanPairs(b []byte, from, to int, h *buffer.Head, sc *scratch, e *keyword.Env) {
+	pairs := (*[1 << pairBits / 64]uint64)(a.pairs.bits)
+	to = min(to, len(b)-1)
+	for i := from; i < to; i++ {
+		v := (uint32(b[i]) | uint32(b[i+1])<<8) | fold32&0xffff
+		if p := v * hashFactor >> (32 - pairBits); pairs[p>>6]&(1<<(p&63)) != 0 {
+			a.look(&a.pairs, b, i, v, h, sc, e)
+		}
+	}
+}
+
 var nothing [1]uint64
 
 // scanned is how many bytes are looked at between two payments.
@@ -213,13 +233,16 @@ func (a *anchors) scan(b []byte, h *buffer.Head, sc *scratch, e *keyword.Env) {
 		} else if a.long.bits != nil {
 			a.scanLong(b, from, to, h, sc, e)
 		}
+		if a.pairs.bits != nil {
+			a.scanPairs(b, from, to, h, sc, e)
+		}
 		for _, t := range a.single {
-			if sc.seen[t.number] == sc.now {
+			if sc.seen[t.number] == sc.pass {
 				continue
 			}
 			c := t.b[0]
 			if bytes.IndexByte(b[from:to], c) >= 0 || c >= 'a' && c <= 'z' && bytes.IndexByte(b[from:to], c-32) >= 0 {
-				sc.collect(t)
+				sc.collect(t, e)
 			}
 		}
 	}
@@ -289,11 +312,11 @@ func (a *anchors) look(t *table, b []byte, i int, v uint32, h *buffer.Head, sc *
 			continue
 		}
 		t := &a.texts[known.text]
-		if start+len(t.b) > limit || sc.seen[t.number] == sc.now {
+		if start+len(t.b) > limit || sc.seen[t.number] == sc.pass {
 			continue
 		}
 		if foldEqual(b[start:], t.b) {
-			sc.collect(t)
+			sc.collect(t, e)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
-	"github.com/sallyport/sallyport/daemon/check/signature/keyword"
 )
 
 // choice is a set of texts of which one must stand in a buffer for a rule to
@@ -13,14 +12,15 @@ import (
 type choice struct {
 	texts []string
 	slot  int
+	group int // among the compiled rule's
 	cost  float64
 }
 
 // choose finds the texts that ordinary requests hold least often. ok is false
 // for a rule that asks for no text.
-func (s *Set) choose(p *keyword.Program) (best choice, ok bool) {
-	for g := range p.Groups {
-		grp := &p.Groups[g]
+func (s *Set) choose(c *compiled) (best choice, ok bool) {
+	for g := range c.groups {
+		grp := &c.groups[g]
 		if grp.Absent {
 			continue
 		}
@@ -31,7 +31,7 @@ func (s *Set) choose(p *keyword.Program) (best choice, ok bool) {
 				cost *= 0.7 // the author knows the traffic it is for
 			}
 			if !math.IsInf(cost, 1) && (!ok || cost < best.cost) {
-				best, ok = choice{texts, grp.Slot, cost}, true
+				best, ok = choice{texts, grp.Slot, g, cost}, true
 			}
 		}
 	}
@@ -43,11 +43,12 @@ func (s *Set) choose(p *keyword.Program) (best choice, ok bool) {
 func (s *Set) cost(texts []string, slot int) (sum float64) {
 	spec := s.slots[slot]
 	for _, t := range texts {
-		if t = piece(spec.ID, t); len(t) < 3 {
-			// A single byte tells little, but much of a value: most hold no quote.
-			if len(t) != 1 || spec.ID != buffer.SValue {
-				return math.Inf(1)
-			}
+		t = piece(spec.ID, t)
+		switch {
+		case len(t) == 0, len(t) < 3 && spec.ID != buffer.SValue:
+			return math.Inf(1)
+		case len(t) == 1:
+			sum += 0.3 // it tells little, but much of a value: most hold no quote
 		}
 		// What a longer text saves in comparing counts for little.
 		sum += expected(t, spec.ID) + 1e-4/float64(len(t))

@@ -48,20 +48,73 @@ type scratch struct {
 	arena      []byte
 	vars       [16]int64
 	hit        Hit
-	seen       []uint32 // texts found, by number: the same stamps
+	seen       []uint32 // texts found, by number: the pass they were found in
+	pass       uint32
+	at         int32      // value that is looked at, -1 for none of several
+	ends       [][2]int32 // by rule: its first and last spot
+	spots      []spot
+	crowded    bool
 }
 
-// collect notes that a text was found. Its rules are taken once a request.
-func (sc *scratch) collect(t *text) {
-	if sc.seen[t.number] == sc.now {
+// spot is one of a buffer's values in which a rule's text stands.
+type spot struct{ value, next int32 }
+
+// maxSpots bounds what is remembered of one request; past it rules are tried
+// on all values.
+const maxSpots = 8192
+
+// collect notes that a text was found. Its rules are taken once a request,
+// the values it stands in each once.
+func (sc *scratch) collect(t *text, e *keyword.Env) {
+	if sc.seen[t.number] == sc.pass {
 		return
 	}
-	sc.seen[t.number] = sc.now
+	sc.seen[t.number] = sc.pass
+	e.Steps -= len(t.rules) >> 1
 	for _, r := range t.rules {
 		if sc.stamp[r] != sc.now {
 			sc.stamp[r] = sc.now
+			sc.ends[r] = [2]int32{-1, -1}
 			sc.candidates = append(sc.candidates, r)
 		}
+		if sc.at >= 0 {
+			sc.note(r)
+		}
+	}
+}
+
+// note remembers that a rule is to be tried on the value being looked at.
+func (sc *scratch) note(r int32) {
+	ends, n := &sc.ends[r], int32(len(sc.spots))
+	switch {
+	case n >= maxSpots:
+		sc.crowded = true
+		return
+	case ends[0] < 0:
+		ends[0] = n
+	case sc.spots[ends[1]].value == sc.at:
+		return
+	default:
+		sc.spots[ends[1]].next = n
+	}
+	ends[1] = n
+	sc.spots = append(sc.spots, spot{sc.at, -1})
+}
+
+// spot is the first of the values that a rule is to be tried on, -1 for all.
+func (sc *scratch) spot(r int32) int32 {
+	if sc.crowded || sc.stamp[r] != sc.now {
+		return -1
+	}
+	return sc.ends[r][0]
+}
+
+// next begins to look at one more buffer, or value of a buffer.
+func (sc *scratch) next(value int) {
+	sc.at = int32(value)
+	if sc.pass++; sc.pass == 0 {
+		clear(sc.seen)
+		sc.pass = 1
 	}
 }
 
@@ -71,11 +124,12 @@ func (sc *scratch) begin(s *Set, in *Input) {
 	sc.buffers.Reset(in.Request, in.Phase&check.Head != 0, in.Phase&check.Body != 0)
 	if len(sc.stamp) < len(s.rules) || len(sc.seen) < s.texts {
 		sc.stamp, sc.seen = make([]uint32, len(s.rules)), make([]uint32, s.texts)
-		sc.now = 0
+		sc.ends = make([][2]int32, len(s.rules))
+		sc.now, sc.pass = 0, 0
 	}
+	sc.spots, sc.crowded = sc.spots[:0], false
 	if sc.now++; sc.now == 0 {
 		clear(sc.stamp)
-		clear(sc.seen)
 		sc.now = 1
 	}
 	if len(sc.known) < len(s.slots) {
@@ -160,7 +214,7 @@ func (s *Set) Match(in *Input, hit func(*Hit)) {
 		if e.Out() {
 			break
 		}
-		s.try(&s.rules[i], sc, in, hit)
+		s.try(i, sc, in, hit)
 	}
 	sc.buffers.Req = nil
 	scratches.Put(sc)
@@ -184,6 +238,7 @@ func (s *Set) prefilter(sc *scratch, in *Input) {
 	e := in.Env
 	h, plain := sc.buffers.Head()
 	if plain && s.head != nil {
+		sc.next(-1)
 		s.head.scan(h.Text, h, sc, e)
 	}
 	sc.candidates = append(sc.candidates, s.always...)
@@ -195,6 +250,7 @@ func (s *Set) prefilter(sc *scratch, in *Input) {
 	}
 	body := in.body() && len(in.Request.Body) > 0
 	if body && s.whole != nil {
+		sc.next(-1)
 		s.whole.scan(sc.buffers.Body(), nil, sc, e)
 	}
 	for slot, a := range s.anchors {
@@ -213,10 +269,12 @@ func (s *Set) prefilter(sc *scratch, in *Input) {
 			s.scanBefore(a, v, sc, e)
 			continue
 		}
+		sc.next(-1)
 		if v.Many == nil {
 			a.scan(v.One, nil, sc, e)
 		}
-		for _, m := range v.Many {
+		for i, m := range v.Many {
+			sc.next(i)
 			a.scan(m, nil, sc, e)
 		}
 	}
@@ -226,6 +284,7 @@ func (s *Set) prefilter(sc *scratch, in *Input) {
 // at already, or at all of it where the body is not its end.
 func (s *Set) scanBefore(a *anchors, v *buffer.Value, sc *scratch, e *keyword.Env) {
 	body := sc.buffers.Body()
+	sc.next(-1)
 	rest := func(b []byte) []byte {
 		if len(b) > len(body) && bytes.HasSuffix(b, body) {
 			return b[:min(len(b)-len(body)+a.longest, len(b))]
@@ -252,7 +311,7 @@ func (s *Set) MatchAll(in *Input, hit func(*Hit)) {
 	sc.begin(s, in)
 	in.begin()
 	for i := range s.rules {
-		s.try(&s.rules[i], sc, in, hit)
+		s.try(int32(i), sc, in, hit)
 	}
 	sc.buffers.Req = nil
 	scratches.Put(sc)
@@ -272,7 +331,8 @@ func sortCandidates(c []int32) {
 	}
 }
 
-func (s *Set) try(r *compiled, sc *scratch, in *Input, hit func(*Hit)) {
+func (s *Set) try(i int32, sc *scratch, in *Input, hit func(*Hit)) {
+	r := &s.rules[i]
 	switch {
 	case in.Phase == check.Head && r.body, in.Phase == check.Body && !r.body && !r.value && r.Rule.Action != "pass":
 		return
@@ -293,7 +353,11 @@ func (s *Set) try(r *compiled, sc *scratch, in *Input, hit func(*Hit)) {
 	vars := sc.vars[:r.Vars]
 	clear(vars)
 	for g := range r.groups {
-		if !s.group(&r.groups[g], sc, vars, e, h) {
+		first := int32(-1)
+		if g == r.anchored {
+			first = sc.spot(i)
+		}
+		if !s.group(&r.groups[g], first, sc, vars, e, h) {
 			return
 		}
 	}
@@ -334,8 +398,9 @@ func (r *compiled) addressed(e *keyword.Env) bool {
 	return x.Both && x.Dst.Has(e.Client.Addr()) && x.DstPorts.Has(e.Client.Port()) && x.Src.Has(e.Server.Addr()) && x.SrcPorts.Has(e.Server.Port())
 }
 
-// group says whether a group holds, and notes where.
-func (s *Set) group(g *keyword.Group, sc *scratch, vars []int64, e *keyword.Env, h *Hit) bool {
+// group says whether a group holds, and notes where. Where a buffer has several
+// values, first is the first spot to look at, -1 for all of them.
+func (s *Set) group(g *keyword.Group, first int32, sc *scratch, vars []int64, e *keyword.Env, h *Hit) bool {
 	v := sc.value(s, g.Slot, e)
 	if !v.Present {
 		return g.Absent
@@ -350,6 +415,16 @@ func (s *Set) group(g *keyword.Group, sc *scratch, vars []int64, e *keyword.Env,
 		at, end, ok := keyword.Run(g.Steps, v.One, vars, e)
 		h.mark(g, v.One, at, end, ok)
 		return ok
+	}
+	for ; first >= 0; first = sc.spots[first].next {
+		b := v.Many[sc.spots[first].value]
+		if at, end, ok := keyword.Run(g.Steps, b, vars, e); ok {
+			h.mark(g, b, at, end, ok)
+			return true
+		}
+		if sc.spots[first].next < 0 {
+			return false
+		}
 	}
 	for _, b := range v.Many {
 		if at, end, ok := keyword.Run(g.Steps, b, vars, e); ok {

@@ -49,6 +49,8 @@ type compiled struct {
 	groups []keyword.Group // cheap ones first
 	body   bool            // looks at the body
 	value  bool            // looks at values, of the head and then of the body
+	// anchored is the group that the rule's text was taken from, -1 without.
+	anchored int
 	// anywhere says that the rule's header holds for every request.
 	anywhere bool
 }
@@ -293,7 +295,7 @@ func (s *Set) build(programs []*keyword.Program) {
 	})
 	slots := map[string]int{}
 	for _, p := range programs {
-		c := compiled{Program: p, anywhere: anywhere(p.Rule)}
+		c := compiled{Program: p, anywhere: anywhere(p.Rule), anchored: -1}
 		for g := range p.Groups {
 			grp := &p.Groups[g]
 			at, ok := slots[grp.Spec.Key]
@@ -354,13 +356,14 @@ func (s *Set) anchor(programs []*keyword.Program) {
 		choice
 		ok bool
 	}, len(programs))
-	eachAtOnce(len(programs), func(i int) { choices[i].choice, choices[i].ok = s.choose(programs[i]) })
+	eachAtOnce(len(programs), func(i int) { choices[i].choice, choices[i].ok = s.choose(&s.rules[i]) })
 	for i := range programs {
 		c := &choices[i]
 		if !c.ok {
 			s.unanchored(i)
 			continue
 		}
+		s.rules[i].anchored = c.group
 		id := s.slots[c.slot].ID
 		for _, t := range c.texts {
 			at := place{text: t}

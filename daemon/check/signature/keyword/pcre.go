@@ -2,6 +2,7 @@ package keyword
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
@@ -12,6 +13,7 @@ import (
 // PCRE is a regular expression to find.
 type PCRE struct {
 	re       *pcre.Regexp
+	must     [][]*Content // of each list one stands in every match
 	relative bool
 	negated  bool
 	again    bool
@@ -42,6 +44,8 @@ func (p *PCRE) Search(c *Cursor, base, from int) (next int, ok bool) {
 	start := 0
 	if from >= 0 {
 		start = from - lo
+	} else if !p.possible(sub, c.Env) {
+		return 0, false
 	}
 	// An expression anchored by its flag is anchored where the search goes on.
 	if start > len(sub) {
@@ -56,6 +60,43 @@ func (p *PCRE) Search(c *Cursor, base, from int) (next int, ok bool) {
 		c.MarkAt, c.MarkEnd = lo+at, lo+end
 	}
 	return lo + max(at+1, 0), true
+}
+
+// Bounds of what is looked for before an expression is searched for.
+const (
+	maxMust      = 2
+	maxMustTexts = 24
+)
+
+// prepare chooses the texts to look for first: searching for them costs a
+// fraction of what the expression does.
+func (p *PCRE) prepare() {
+	sets := slices.DeleteFunc(slices.Clone(p.re.Needed()), func(s []string) bool {
+		return len(s) > maxMustTexts || slices.ContainsFunc(s, func(t string) bool { return len(t) < 2 })
+	})
+	slices.SortStableFunc(sets, func(a, b []string) int { return len(a) - len(b) })
+	for _, s := range sets[:min(len(sets), maxMust)] {
+		var list []*Content
+		for _, t := range s {
+			c := &Content{Text: []byte(t), Nocase: true}
+			c.settle()
+			list = append(list, c)
+		}
+		p.must = append(p.must, list)
+	}
+}
+
+// possible says whether b holds what every match does.
+func (p *PCRE) possible(b []byte, e *Env) bool {
+	for _, list := range p.must {
+		if !slices.ContainsFunc(list, func(c *Content) bool {
+			e.Steps -= 1 + len(b)>>6
+			return len(b) >= len(c.Text) && c.index(b, e) >= 0
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // pcreBuffers are the buffers that flag letters choose, in Snort 2 and
@@ -134,6 +175,7 @@ var pcreKeyword = &Keyword{
 			spec = newSpec(id, "")
 			b.http = true
 		}
+		p.prepare()
 		b.add(spec, p)
 		return nil
 	},
@@ -174,6 +216,7 @@ var regexKeyword = &Keyword{
 		if r.re, err = pcre.Compile(pattern, options); err != nil {
 			return fmt.Errorf("expression: %w", err)
 		}
+		r.prepare()
 		b.add(b.spec(r.relative), r)
 		return nil
 	},

@@ -12,6 +12,7 @@
 package pcre
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sync"
@@ -33,6 +34,7 @@ type Regexp struct {
 	slots    int // captures and loop marks
 	groups   int
 	anchored bool
+	lines    bool // a match begins at the start or behind a line feed
 	starts   byteSet
 	anyStart bool
 	need     [][]string
@@ -79,25 +81,26 @@ func Compile(pattern, options string) (*Regexp, error) {
 		}
 	}
 	re := &Regexp{code: append([]inst(nil), c.code...), slots: c.slots, groups: p.groups}
-	re.anchored = f.anchored || len(re.code) > 0 && beginsAtStart(n)
+	re.anchored = f.anchored || beginsAt(n, aBegin)
+	re.lines = !re.anchored && beginsAt(n, aLine)
 	re.anyStart = first(n, &re.starts)
 	re.need = needed(n)
 	re.minLen, _ = width(n)
 	return re, nil
 }
 
-// beginsAtStart says whether every match begins where the subject does.
-func beginsAtStart(n *node) bool {
+// beginsAt says whether every match begins at such a place.
+func beginsAt(n *node, a assertKind) bool {
 	switch n.kind {
 	case kAssert:
-		return n.assert == aBegin
+		return n.assert == a
 	case kCat:
-		return len(n.sub) > 0 && beginsAtStart(n.sub[0])
+		return len(n.sub) > 0 && beginsAt(n.sub[0], a)
 	case kGroup, kAtomic:
-		return beginsAtStart(n.sub[0])
+		return beginsAt(n.sub[0], a)
 	case kAlt:
 		for _, s := range n.sub {
-			if !beginsAtStart(s) {
+			if !beginsAt(s, a) {
 				return false
 			}
 		}
@@ -185,6 +188,17 @@ func (re *Regexp) find(s []byte, from, steps int, more Meter, groups []int) (at,
 		last = from
 	}
 	for i := from; i <= last; i++ {
+		if re.lines && i > 0 && s[i-1] != '\n' {
+			next := bytes.IndexByte(s[i:], '\n')
+			if next < 0 {
+				break
+			}
+			m.steps -= next >> 6
+			i += next + 1
+			if i > last {
+				break
+			}
+		}
 		if !re.anyStart {
 			skipped := i
 			for i < len(s) && !re.starts.has(s[i]) {
