@@ -233,6 +233,10 @@ func (c *Check) Judge(v *check.Visit) {
 	c.set.Match(&j.input, j.hit)
 	if j.env.Spent {
 		c.spent.Add(1)
+		if n := len(v.Findings); n >= check.MaxFindings { // the policy must hear of it
+			v.Findings = v.Findings[:n-1]
+			v.Dropped++
+		}
 		v.Add(check.Finding{Check: Name, ID: "steps", Severity: check.Low,
 			Message: "the rules needed more than max_steps or max_time_ms on this request; the rest was not looked at"})
 	}

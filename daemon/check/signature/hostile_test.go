@@ -181,7 +181,7 @@ func TestNoCraftedRequestGoesOnPastTheTimeThatRulesMayTake(t *testing.T) {
 			if looks > 78+4 {
 				t.Errorf("%s, %s: %d looks at the clock, at most 82 expected", name, q.name, looks)
 			}
-			if looks >= 78 && !spent {
+			if looks >= 80 && !spent {
 				t.Errorf("%s, %s: the time was used up and no finding says so", name, q.name)
 			}
 		}
