@@ -89,15 +89,6 @@ func (n NGINX) Test() (string, error) {
 	return string(out), nil
 }
 
-// Reload tells the running NGINX to take its configuration again.
-func (n NGINX) Reload() error {
-	out, err := exec.Command(n.Binary, n.args("-s", "reload")...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("reload NGINX: %w\n%s", err, bytes.TrimSpace(out))
-	}
-	return nil
-}
-
 // Diff shows a plan as a unified diff.
 func Diff(before, after map[string]string) string {
 	var names []string
