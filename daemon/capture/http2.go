@@ -18,6 +18,7 @@ func isHTTP2(b []byte) bool { return bytes.HasPrefix(b, preface) }
 const (
 	frameData         = 0
 	frameHeaders      = 1
+	frameSettings     = 4
 	framePush         = 5
 	frameContinuation = 9
 	flagEnd           = 1
@@ -31,10 +32,16 @@ const maxStreams = 1000
 
 // requests2 reads the requests off a client's half of an HTTP/2 connection.
 func requests2(b []byte, emit func(q *buffer.Request, end int)) {
+	frames2(b[len(preface):], func(q *buffer.Request, end int) { emit(q, end+len(preface)) })
+}
+
+// frames2 reads messages off one half of an HTTP/2 connection, behind the
+// client's preface.
+func frames2(b []byte, emit func(q *buffer.Request, end int)) {
 	p := &parser2{open: map[uint32]*buffer.Request{}}
 	p.dec = hpack.NewDecoder(65536, nil)
 	p.dec.SetMaxStringLength(MaxHead)
-	pos := len(preface)
+	pos := 0
 	var order []uint32
 	for pos+9 <= len(b) {
 		size := int(b[pos])<<16 | int(b[pos+1])<<8 | int(b[pos+2])

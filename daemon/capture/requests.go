@@ -38,10 +38,39 @@ func (r *Request) Flow() []byte {
 // Connections whose handshake is not in the capture are left out, as engines
 // on the wire do, unless midstream is set.
 func Read(r io.Reader, midstream bool, f func(*Request)) error {
+	return ReadBoth(r, midstream, f, nil)
+}
+
+// ReadBoth is Read, and calls answer for every answer, behind the requests of
+// its connection; Client is the one who sent the requests there too.
+func ReadBoth(r io.Reader, midstream bool, f, answer func(*Request)) error {
 	a := &assembler{open: map[pair]*connection{}, ended: func(c *connection) {
-		if midstream || c.handshake && c.answered {
-			c.requests(f)
+		if !midstream && !(c.handshake && c.answered) {
+			return
 		}
+		if answer == nil {
+			c.requests(f)
+			return
+		}
+		var to []asked
+		var last *Request
+		c.requests(func(r *Request) {
+			to, last = append(to, asked{r.Method, r.URI}), r
+			r.Answered = true
+			f(r)
+		})
+		if last == nil {
+			return
+		}
+		h := &c.half[1]
+		if last.Client != c.client {
+			h = &c.half[0]
+		}
+		index := 0
+		answers(h.data, to, func(q *buffer.Request, end int) {
+			answer(&Request{Request: q, Client: last.Client, Server: last.Server, Connection: c.number, Index: index, Time: h.at(end)})
+			index++
+		})
 	}}
 	err := segments(r, func(s segment) error {
 		a.add(s)

@@ -160,3 +160,22 @@ func (m maker) request(first bool) string {
 	b.WriteString(end)
 	return b.String()
 }
+
+// answer is an answer to a request.
+func (m maker) answer(request string) string {
+	if m.chance(50) {
+		return "HTTP/1.1 204 No Content\r\n\r\n"
+	}
+	var b strings.Builder
+	b.WriteString(m.one("HTTP/1.1 200 OK", "HTTP/1.1 404 Not Found", "HTTP/1.0 500 Error") + "\r\n")
+	for k := m.Intn(4); k > 0; k-- {
+		b.WriteString(m.caseOf(m.one("Server", "Set-Cookie", "X-A", "Vary", "Date", "ETag")) + ": " + m.value() + "\r\n")
+	}
+	body, kind := m.body()
+	b.WriteString("Content-Type: " + kind + "\r\n")
+	fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n", len(body))
+	if !strings.HasPrefix(request, "HEAD ") {
+		b.WriteString(body)
+	}
+	return b.String()
+}

@@ -91,10 +91,11 @@ func (m maker) near(n int) int { return n + []int{0, 0, 0, 0, 1, -1, 2, 5, -3}[m
 
 // where are options that put a content where it was taken from, or near it;
 // last is the place of the content before it, or nil.
-func (m maker) where(p place, last *place, size int, negated bool) string {
+func (m maker) where(p place, last *place, size int, narrow bool) string {
 	n := p.to - p.from
-	// Behind a negated content Suricata 7 finds nothing at a negative distance.
-	if last != nil && m.chance(65) && !(negated && p.from < last.to+3) {
+	// At a negative distance Suricata 7 finds nothing behind a negated content, and
+	// too little behind one with a depth.
+	if last != nil && m.chance(65) && !(narrow && p.from < last.to+3) {
 		d := p.from - last.to
 		switch m.Intn(4) {
 		case 0:
@@ -183,7 +184,7 @@ func (m maker) part(n named, v []byte) string {
 	sticky := n.modifier == "" || m.chance(60)
 	var s strings.Builder
 	change := func(b []byte) []byte { return b }
-	altered := false // then a text that is there comes first, or Suricata 7 leaves out the transform
+	altered := false // then a content that is there comes first, or Suricata 7 leaves out the transform
 	if sticky {
 		s.WriteString(n.sticky)
 		// Suricata 7 leaves out the transforms of the first value of several, now and then.
@@ -194,7 +195,7 @@ func (m maker) part(n named, v []byte) string {
 		}
 	}
 	var last *place
-	negated := false
+	narrow := false
 	for k := 1 + m.Intn(3); k > 0; k-- {
 		p := m.piece(v)
 		text := change(v[p.from:p.to])
@@ -209,7 +210,7 @@ func (m maker) part(n named, v []byte) string {
 		if !sticky {
 			modify = "; " + n.modifier
 		}
-		if m.chance(20) && (sticky || n.flag != "") {
+		if m.chance(20) && (sticky || n.flag != "") && (last != nil || !altered) {
 			flags := m.one("", "i", "s", "m", "G", "A", "E", "si")
 			if last != nil && m.chance(50) {
 				flags += "R"
@@ -226,8 +227,9 @@ func (m maker) part(n named, v []byte) string {
 		if m.chance(6) {
 			text = append([]byte("q"), text...)
 		}
-		fmt.Fprintf(&s, "; content:%s\"%s\"%s%s", not, quoted(text), m.where(p, last, len(v), negated), modify)
-		negated = not != ""
+		where := m.where(p, last, len(v), narrow)
+		fmt.Fprintf(&s, "; content:%s\"%s\"%s%s", not, quoted(text), where, modify)
+		narrow = not != "" || narrow && strings.Contains(where, "distance") || strings.Contains(where, "depth") || strings.Contains(where, "startswith")
 		if m.chance(25) {
 			s.WriteString("; nocase")
 		}

@@ -68,7 +68,7 @@ func generated(t *testing.T, suricata string, seed int64, allowed map[string]boo
 				q = m.request(stream == "")
 			}
 			stream += q
-			answers += "HTTP/1.1 204 No Content\r\n\r\n"
+			answers += m.answer(q)
 		}
 		requests[clientOf(i).String()] = stream
 		err := w.Write(capture.Conversation{Client: clientOf(i), Server: netip.MustParseAddrPort("203.0.113.10:80"), Start: time.Unix(1_700_000_000+int64(i), 0),
@@ -78,11 +78,12 @@ func generated(t *testing.T, suricata string, seed int64, allowed map[string]boo
 		}
 	}
 	var sets []*buffer.Set
-	if err := capture.Read(bytes.NewReader(pcap.Bytes()), false, func(r *capture.Request) {
+	keep := func(r *capture.Request) {
 		s := &buffer.Set{}
 		s.Reset(r.Request, true, true)
 		sets = append(sets, s)
-	}); err != nil {
+	}
+	if err := capture.ReadBoth(bytes.NewReader(pcap.Bytes()), false, keep, keep); err != nil {
 		t.Fatal(err)
 	}
 	rules := map[int]string{}
@@ -91,6 +92,9 @@ func generated(t *testing.T, suricata string, seed int64, allowed map[string]boo
 		o := m.rule(sets[m.Intn(len(sets))])
 		if o == "" {
 			continue
+		}
+		if m.chance(80) {
+			o = "flow:to_server; " + o
 		}
 		rules[sid] = o
 		text.WriteString(ruleText(sid, o))
@@ -138,7 +142,7 @@ func transformed(options string) bool {
 }
 
 func ruleText(sid int, options string) string {
-	return fmt.Sprintf("alert http any any -> any any (msg:\"g\"; flow:to_server; %s; sid:%d;)\n", options, sid)
+	return fmt.Sprintf("alert http any any -> any any (msg:\"g\"; %s; sid:%d;)\n", options, sid)
 }
 
 // vanishing says whether the path of one of a request's spellings normalises to

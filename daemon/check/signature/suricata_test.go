@@ -152,12 +152,14 @@ func ourAlerts(t *testing.T, pcap []byte, rules string) map[string][]int {
 	}
 	m := map[string][]int{}
 	store := keyed.New(1<<12, 1)
-	err = capture.Read(bytes.NewReader(pcap), false, func(r *capture.Request) {
+	run := func(r *capture.Request, filter func(*keyword.Program) bool) {
 		e := &keyword.Env{Now: r.Time, Client: r.Client, Server: r.Server, Flow: r.Flow(), Store: store, Size: len(r.Raw)}
-		s.Match(&signature.Input{Request: r.Request, Env: e, Phase: check.Head | check.Body}, func(h *signature.Hit) {
+		s.Match(&signature.Input{Request: r.Request, Env: e, Phase: check.Head | check.Body, Filter: filter}, func(h *signature.Hit) {
 			m[r.Client.String()] = append(m[r.Client.String()], int(h.Rule.SID))
 		})
-	})
+	}
+	err = capture.ReadBoth(bytes.NewReader(pcap), false, func(r *capture.Request) { run(r, nil) },
+		func(r *capture.Request) { run(r, (*keyword.Program).Either) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,8 @@ func replayVerb() *cobra.Command {
 		Short: "Run signature rules on the HTTP requests of a packet capture",
 		Long: `Reassembles the TCP connections of a pcap or pcapng file, finds the HTTP requests in
 them and prints what the rules alert, in Snort's fast format or, with --json, an
-object a line. A variable of the rules that nothing sets is any.`,
+object a line. Rules that name neither a direction nor a part of requests alone are
+run on the answers too. A variable of the rules that nothing sets is any.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(files) == 0 {
@@ -65,18 +66,15 @@ object a line. A variable of the rules that nothing sets is any.`,
 	return c
 }
 
-// replay runs the rules on a capture's requests.
+// replay runs the rules on a capture's requests, and those that name neither
+// direction on its answers too.
 func replay(f *os.File, midstream bool, s *signature.Set, alert func(*capture.Request, *signature.Hit) error) error {
 	store := keyed.New(1<<18, 1)
 	var failed error
-	err := capture.Read(f, midstream, func(r *capture.Request) {
-		e := &keyword.Env{Now: r.Time, Client: r.Client, Server: r.Server, Flow: r.Flow(), Store: store, Size: len(r.Raw), Two: r.Two}
-		if s.Values {
-			r.Parse()
-			defer r.Parsed.Release()
-		}
+	run := func(r *capture.Request, e *keyword.Env, filter func(*keyword.Program) bool) {
+		e.Now, e.Flow, e.Store, e.Size, e.Two = r.Time, r.Flow(), store, len(r.Raw), r.Two
 		passed, dropped := false, false
-		s.Match(&signature.Input{Request: r.Request, Env: e, Phase: check.Head | check.Body}, func(h *signature.Hit) {
+		s.Match(&signature.Input{Request: r.Request, Env: e, Phase: check.Head | check.Body, Filter: filter}, func(h *signature.Hit) {
 			switch h.Action {
 			case "pass":
 				passed = true
@@ -88,6 +86,15 @@ func replay(f *os.File, midstream bool, s *signature.Set, alert func(*capture.Re
 				failed = alert(r, h)
 			}
 		})
+	}
+	err := capture.ReadBoth(f, midstream, func(r *capture.Request) {
+		if s.Values {
+			r.Parse()
+			defer r.Parsed.Release()
+		}
+		run(r, &keyword.Env{Client: r.Client, Server: r.Server}, nil)
+	}, func(r *capture.Request) {
+		run(r, &keyword.Env{Client: r.Server, Server: r.Client}, (*keyword.Program).Either)
 	})
 	if failed != nil {
 		return failed

@@ -49,10 +49,6 @@ func replayAlerts(t *testing.T, pcap, rules string) map[string][]int {
 	return alerts
 }
 
-// needsResponses are cases whose alerts are about the server's answers, which
-// the daemon never sees.
-var needsResponses = []string{"transform-strip-pseudo-headers"}
-
 func TestRealSuricataAgreesOnItsOwnCases(t *testing.T) {
 	root := sharedData(t, "snort", "verify")
 	cases, err := os.ReadDir(root)
@@ -61,9 +57,6 @@ func TestRealSuricataAgreesOnItsOwnCases(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.Name(), func(t *testing.T) {
-			if slices.Contains(needsResponses, c.Name()) {
-				t.Skip("about responses")
-			}
 			var want struct {
 				Applicable []string `json:"applicable_sids"`
 				Alerts     map[string]int

@@ -120,6 +120,11 @@ type Request struct {
 	RawTrailers []byte
 	// Two says that the request came over HTTP/2.
 	Two bool
+	// Answer says that this is an answer: it has the buffers alone that both
+	// sides of a conversation have, see ID.Both.
+	Answer bool
+	// Answered says that the answer is looked at for itself.
+	Answered bool
 	// Host, when set, is the name the request was sent to, lower case.
 	Host []byte
 	// Parsed is the daemon's own reading of the request, for SValue; nil where
@@ -230,13 +235,16 @@ func (s *Set) Get(id ID, arg string) Value {
 }
 
 func (s *Set) make(id ID, arg string) Value {
+	if s.Req.Answer {
+		return s.answer(id)
+	}
 	if id >= NURI {
 		return s.snort3(id, arg)
 	}
 	if id == SValue {
 		return s.clientValues(arg == "all")
 	}
-	if id == SFileName && arg == "sent" && len(s.Req.Body) == 0 {
+	if id == SFileName && (arg == "sent" || s.Req.Answered) && len(s.Req.Body) == 0 {
 		return Value{}
 	}
 	return s.suricata(id)

@@ -110,10 +110,14 @@ func (s *Set) suricata(id ID) Value {
 			v := s.plainFields()
 			return Value{One: v, Present: len(v) > 0}
 		}
+		cookie := "cookie"
+		if q.Answer {
+			cookie = "set-cookie"
+		}
 		s.headers() // joins into the arena first
 		from := s.begin()
 		for _, h := range s.merged {
-			if equalFold(h.name, "cookie") {
+			if equalFold(h.name, cookie) {
 				continue
 			}
 			s.arena = append(s.arena, h.name...)

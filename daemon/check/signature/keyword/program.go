@@ -68,6 +68,17 @@ type Program struct {
 	Ignored []string
 }
 
+// Either says that the rule is about answers as well as about requests: it
+// names no direction, and no buffer that only requests have.
+func (p *Program) Either() bool {
+	for _, g := range p.Groups {
+		if !g.Spec.ID.Both() {
+			return false
+		}
+	}
+	return !p.Directed && p.Rule.Dialect != rule.Snort3 && len(p.Groups) > 0
+}
+
 // Condition is something that must hold outside a request's buffers.
 type Condition interface {
 	Holds(e *Env) bool
