@@ -197,6 +197,10 @@ func (p *planner) location(l *nginxconf.Directive) {
 		return
 	}
 	text := p.config.Files[l.File]
+	if n := p.config.Reads[l.File]; n > 1 {
+		p.refuse(l, fmt.Sprintf("location %s stands in a file that is included %d times: other servers would be changed too", title, n), "write the location into this server itself, and run setup again")
+		return
+	}
 	if isRegex(l) && numbered.MatchString(withoutComments(l, text)) {
 		p.refuse(l, "location "+title+" uses $1 of its own pattern, which the doors' patterns replace", "give the group a name, (?<name>...), and use $name; then run setup again")
 		return
@@ -213,7 +217,7 @@ func (p *planner) location(l *nginxconf.Directive) {
 	}
 	p.body(l)
 	guard := fmt.Sprintf("location %s { set $sallyport_to %s; include sallyport/%s.conf; } %s\n%s", text[argsStart(l, text):argsEnd(l, text)], name, mode, marker, indentOf(text, l.Start))
-	header := fmt.Sprintf("location %s { include sallyport/proven.conf;", name)
+	header := fmt.Sprintf("location %s { include sallyport/proven.conf;%s", name, p.inheritedUpgrade(l))
 	p.edit(l.File, l.Start, l.BodyStart, guard+header)
 	p.Guarded = append(p.Guarded, Guarded{title, l.Place(), mode, why})
 }
@@ -348,6 +352,26 @@ func (p *planner) body(l *nginxconf.Directive) {
 			p.edit(d.File, d.Start, d.End, "proxy_set_header Upgrade $sallyport_upgrade;")
 		}
 	}
+}
+
+// inheritedUpgrade restates the headers that a location inherits, where one of
+// them passes every Upgrade on: h2c would tunnel past the doors.
+func (p *planner) inheritedUpgrade(l *nginxconf.Directive) string {
+	if len(l.Find("proxy_set_header")) > 0 {
+		return ""
+	}
+	text, passes := "", false
+	for _, d := range l.Inherited("proxy_set_header") {
+		line := p.config.Files[d.File][d.Start:d.End]
+		if len(d.Args) == 2 && strings.EqualFold(d.Args[0], "upgrade") && d.Args[1] == "$http_upgrade" {
+			line, passes = "proxy_set_header Upgrade $sallyport_upgrade;", true
+		}
+		text += " " + line
+	}
+	if !passes {
+		return ""
+	}
+	return text + " " + marker + "\n" + indentOf(p.config.Files[l.File], l.Start) + "    "
 }
 
 func (p *planner) edit(file string, start, end int, text string) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/fcgi"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -50,7 +51,11 @@ func serveDoor(t *testing.T, socket string) local {
 	return local{book}
 }
 
-type site struct{ conf, want string }
+// site is a configuration, the other files it includes, and what setup makes of it.
+type site struct {
+	conf, want string
+	more       map[string]string
+}
 
 func sites(t *testing.T) map[string]*site {
 	t.Helper()
@@ -62,10 +67,12 @@ func sites(t *testing.T) map[string]*site {
 	for _, f := range archive.Files {
 		name, part := filepath.Split(f.Name)
 		if all[name] == nil {
-			all[name] = &site{}
+			all[name] = &site{more: map[string]string{}}
 		}
 		if part == "want" {
 			all[name].want = strings.TrimSpace(string(f.Data))
+		} else if part != "nginx.conf" {
+			all[name].more[part] = string(f.Data)
 		} else {
 			all[name].conf = string(f.Data)
 		}
@@ -75,14 +82,20 @@ func sites(t *testing.T) map[string]*site {
 
 func TestSetupConvertsAndProvesOrRefusesAndGivesBackEveryByte(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Backend-Path", r.RequestURI)
+		w.Header().Set("X-Backend-Path", r.RequestURI+" "+r.Header.Get("X-Echo")+" "+r.Header.Get("Upgrade"))
 	}))
 	defer backend.Close()
+	php, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer php.Close()
+	go func() { _ = fcgi.Serve(php, backend.Config.Handler) }()
 	for name, s := range sites(t) {
 		t.Run(name, func(t *testing.T) {
-			text := strings.NewReplacer("BACKENDADDR", strings.TrimPrefix(backend.URL, "http://"), "BACKEND", backend.URL,
-				"PORT2", strconv.Itoa(nginxtest.FreePort(t)), "PORT3", strconv.Itoa(nginxtest.FreePort(t))).Replace(s.conf)
-			n := nginxtest.Start(t, nginxtest.Conf{Whole: text})
+			fill := strings.NewReplacer("FASTCGI", php.Addr().String(), "BACKENDADDR", strings.TrimPrefix(backend.URL, "http://"), "BACKEND", backend.URL,
+				"PORT2", strconv.Itoa(nginxtest.FreePort(t)), "PORT3", strconv.Itoa(nginxtest.FreePort(t)))
+			n := nginxtest.Start(t, nginxtest.Conf{Whole: fill.Replace(withFiles(t, s, fill))})
 			nginx := NGINX{Binary: nginxtest.Binary(t), Conf: filepath.Join(n.Dir, "nginx.conf"), Prefix: n.Dir}
 			before := askBackend(t, n.Addr)
 			build, err := nginx.Build()
@@ -93,7 +106,11 @@ func TestSetupConvertsAndProvesOrRefusesAndGivesBackEveryByte(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan, err := MakePlan(conf, Choice{Mode: "auto", Failure: "closed", Version: build.Version, DefaultLog: filepath.Join(n.Dir, "access.log")})
+			server := ""
+			if len(s.more) > 0 {
+				server = "site.example"
+			}
+			plan, err := MakePlan(conf, Choice{Server: server, Mode: "auto", Failure: "closed", Version: build.Version, DefaultLog: filepath.Join(n.Dir, "access.log")})
 			if !asWanted(t, plan, err, s.want) {
 				return
 			}
@@ -126,6 +143,17 @@ func TestSetupConvertsAndProvesOrRefusesAndGivesBackEveryByte(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withFiles writes the files that a site includes, and has it include them from there.
+func withFiles(t *testing.T, s *site, fill *strings.Replacer) string {
+	t.Helper()
+	text, dir := s.conf, t.TempDir()
+	for name, more := range s.more {
+		writeFile(t, filepath.Join(dir, name), fill.Replace(more))
+		text = strings.ReplaceAll(text, "include "+name, "include "+filepath.Join(dir, name))
+	}
+	return text
 }
 
 // askBackend is the URI that a clean request for each path comes to the backend with.
@@ -260,5 +288,21 @@ func writeFile(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestHeadersThatPassEveryUpgradeOnAreRestatedWithoutIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nginx.conf")
+	writeFile(t, path, `http { server { proxy_set_header Upgrade $http_upgrade; proxy_set_header X-A "b c"; location / { proxy_pass http://127.0.0.1:1; } } }`)
+	c, err := nginxconf.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := MakePlan(c, Choice{Mode: "auto", Failure: "open", Version: [3]int{1, 22, 0}, DefaultLog: "/var/log/nginx/access.log"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := plan.Apply(c.Files)[path]; !strings.Contains(text, `include sallyport/proven.conf; proxy_set_header Upgrade $sallyport_upgrade; proxy_set_header X-A "b c"; # sallyport`) {
+		t.Errorf("got %s", text)
 	}
 }

@@ -78,12 +78,14 @@ func (d *Directive) Place() string { return fmt.Sprintf("%s:%d", d.File, d.Line)
 type Config struct {
 	Root  *Directive
 	Files map[string]string
+	// Reads is how many times each file was included.
+	Reads map[string]int
 }
 
 // Read reads the main file and all it includes. Relative names start from the
 // main file's folder, as NGINX's do.
 func Read(path string) (*Config, error) {
-	c := &Config{Root: &Directive{Name: "main", File: path, HasBlock: true}, Files: map[string]string{}}
+	c := &Config{Root: &Directive{Name: "main", File: path, HasBlock: true}, Files: map[string]string{}, Reads: map[string]int{}}
 	p := &parser{config: c, base: filepath.Dir(path)}
 	if err := p.file(path, c.Root, 0); err != nil {
 		return nil, err
@@ -115,6 +117,7 @@ func (p *parser) file(path string, into *Directive, depth int) error {
 		return fmt.Errorf("read NGINX's configuration: %w", err)
 	}
 	p.config.Files[path] = string(text)
+	p.config.Reads[path]++
 	s := &scanner{text: string(text), file: path, line: 1}
 	if err := p.block(s, into, depth, 0); err != nil {
 		return err
