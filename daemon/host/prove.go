@@ -155,19 +155,30 @@ func Prove(ctx context.Context, targets []Target, canaries Canaries, bound int64
 	return out, nil
 }
 
+// inARow is how many canaries must be seen one after the other before it is
+// held that no worker of before a reload takes connections any more.
+const inARow = 8
+
 // Await waits, ten seconds at most, until NGINX's workers that know the doors
 // have taken over after a reload. What is wrong then is for Prove to tell.
 func Await(ctx context.Context, targets []Target, canaries Canaries) error {
 	p := &prover{canaries: canaries}
 	for i := range targets {
-		if t := &targets[i]; t.Skip == "" && heads(t.Mode) {
-			for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(50 * time.Millisecond) {
-				if proof, err := p.one(t, ways[0]); err != nil || proof.Inspected {
-					return err
-				}
-			}
-			return ctx.Err()
+		t := &targets[i]
+		if t.Skip != "" || !heads(t.Mode) {
+			continue
 		}
+		seen := 0
+		for end := time.Now().Add(10 * time.Second); seen < inARow && time.Now().Before(end) && ctx.Err() == nil; time.Sleep(25 * time.Millisecond) {
+			proof, err := p.one(t, ways[0])
+			if err != nil {
+				return err
+			}
+			if seen++; !proof.Inspected {
+				seen = 0
+			}
+		}
+		return ctx.Err()
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -188,6 +189,11 @@ func (s *setting) apply(before, after map[string]string, plan *host.Plan) error 
 		return undo(fmt.Errorf("%w; --no-proof sets up without asking the daemon", err))
 	}
 	proofs, err := prove(s.c.Context(), s.nginx.Conf, s.server, s.socket, "")
+	if err == nil && countFailed(guardedOnly(proofs, plan)) > 0 {
+		// A worker of before may still have taken one of them.
+		time.Sleep(2 * time.Second)
+		proofs, err = prove(s.c.Context(), s.nginx.Conf, s.server, s.socket, "")
+	}
 	if err != nil {
 		return undo(err)
 	}
