@@ -99,8 +99,9 @@ func (r *Request) read(f format, b []byte) bool {
 		return len(r.body) > before
 	case formatXML:
 		r.add(true, Value{Kind: XML, Part: "raw", Raw: b, Text: b, Parent: -1})
-		r.piece = -1
+		r.piece, r.last = -1, -1
 		r.xml.Walk(b, xmlSink{r})
+		xmlSink{r}.joined()
 		return true
 	case formatGraphQL:
 		r.graphQL(true, b)

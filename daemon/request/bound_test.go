@@ -256,11 +256,13 @@ func FuzzRequest(f *testing.F) {
 		r.Release()
 	}
 	f.Add([]byte("/"), []byte("a=b"), []byte("text/plain"), []byte("gzip, br"), []byte("\x1f\x8b\x08"))
+	f.Add([]byte("/?a=PHNj+cmlwdD5h"), []byte("Basic YSc6Yg=="), []byte("text/xml; charset=gbk"), []byte(""), []byte("<a>\x81\x30\x81\x30<!--x-->b</a>"))
+	f.Add([]byte("/"), []byte("$Version=1; a=\"b;\\074\"; c"), []byte("application/x-www-form-urlencoded; charset=utf-16"), []byte("identity"), []byte("a=%00%3c&b=+ADw-"))
 	f.Fuzz(func(t *testing.T, uri, cookie, media, coding, body []byte) {
 		r := Get()
 		defer r.Release()
 		r.Method, r.URI = "POST", uri
-		r.Headers = append(r.Headers, Header{[]byte("Cookie"), cookie}, Header{[]byte("Referer"), cookie},
+		r.Headers = append(r.Headers, Header{[]byte("Cookie"), cookie}, Header{[]byte("Referer"), cookie}, Header{[]byte("Authorization"), cookie},
 			Header{[]byte("Content-Type"), media}, Header{[]byte("Content-Encoding"), coding})
 		r.Body = Body{Present: true, Bytes: body, Length: int64(len(body))}
 		all(r)

@@ -38,7 +38,8 @@ type parsed struct {
 	partIn    []byte   // the name of the part that the multipart body being read stands in
 	partDepth uint8    // how many parts it stands in
 	declared  []entity // of the XML document being read
-	piece     int      // the last text of the XML document being read, by its index in body
+	piece     int      // the first piece of the XML text being read, by its index in body
+	last      int      // its last piece
 	graphBody bool     // the GraphQL document being read stands in the body
 }
 

@@ -98,34 +98,51 @@ func (s xmlSink) XMLText(path, raw []byte, cdata bool) {
 	s.join(at)
 }
 
-// join adds the text of an element that comments, processing instructions or
-// CDATA sections cut into pieces, as a parser gives it to the application. at is
-// the last piece; each further one makes a longer value.
+// join takes the text at an index for a further piece of the element's text, or
+// the first of another's.
 func (s xmlSink) join(at int) {
 	r := s.r
-	before := r.piece
-	if r.piece = at; before < 0 || at >= len(r.body) || before >= at {
+	if at >= len(r.body) {
 		return
 	}
-	prev, next := &r.body[before], &r.body[at]
-	gap := between(prev.Raw, next.Raw)
-	if gap == nil || !bytes.Equal(prev.Name, next.Name) {
+	if r.last >= 0 && bytes.Equal(r.body[r.last].Name, r.body[at].Name) && between(r.body[r.last].Raw, r.body[at].Raw) != nil {
+		r.last = at
 		return
 	}
-	first := prev.Text
-	if n := before + 1; prev.Part == "" && n < at && r.body[n].Part == "joined" {
-		first = r.body[n].Text
-	}
-	room, ok := r.arena.open(len(first) + len(next.Text) + 1)
-	if !ok || len(first)+len(next.Text) > maxEntityText {
+	s.joined()
+	r.piece, r.last = at, at
+}
+
+// joined adds the text of an element that comments, processing instructions or
+// CDATA sections cut into pieces, as a parser gives it to the application.
+func (s xmlSink) joined() {
+	r := s.r
+	from, to := r.piece, r.last
+	r.piece, r.last = -1, -1
+	if from == to {
 		return
 	}
-	room = append(room, first...)
-	if decode.Space(gap[0]) || decode.Space(gap[len(gap)-1]) {
-		room = append(room, ' ')
+	first, last := r.body[from], r.body[to]
+	whole := spanning(first.Raw, last.Raw)
+	room, ok := r.arena.open(min(2*len(whole), maxEntityText))
+	if !ok {
+		r.mark(MarkDerived, true, XML, nil)
+		return
 	}
-	text := r.arena.keep(append(room, next.Text...))
-	s.add(next.Name, next.Raw, text, "joined")
+	take := func(b []byte) { room = append(room, b[:min(len(b), cap(room)-len(room))]...) }
+	before := first.Raw
+	for i := from; i <= to; i++ {
+		v := &r.body[i]
+		if v.Part != "" || !bytes.Equal(v.Name, first.Name) {
+			continue
+		}
+		if gap := between(before, v.Raw); gap != nil && (decode.Space(gap[0]) || decode.Space(gap[len(gap)-1])) {
+			take([]byte{' '})
+		}
+		take(v.Text)
+		before = v.Raw
+	}
+	s.add(first.Name, whole, r.arena.keep(room), "joined")
 }
 
 // between is what stands between two pieces of one document, if it is nothing

@@ -7,11 +7,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/sallyport/sallyport/daemon/casefile"
 )
 
 func unquote(t testing.TB, s string) []byte {
 	t.Helper()
-	u, err := strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
+	u, err := casefile.Unquote(s)
 	if err != nil {
 		t.Fatalf("%s: %v", s, err)
 	}
@@ -25,6 +27,9 @@ var decoders = map[string]func(dst, src []byte) []byte{
 	"js":      func(dst, src []byte) []byte { out, _ := JS(dst, src); return out },
 	"utf8":    func(dst, src []byte) []byte { out, _ := UTF8(dst, src); return out },
 	"utf7":    UTF7,
+	"quoted":  QuotedPairs,
+	"string":  JSONString,
+	"entity":  entities,
 	"base64": func(dst, src []byte) []byte {
 		start, end, ok := Base64Token(src, 0)
 		if ok {
@@ -34,6 +39,14 @@ var decoders = map[string]func(dst, src []byte) []byte{
 		}
 		return append(dst, src...)
 	},
+}
+
+// entities writes down the entities of a document type, name by text.
+func entities(dst, src []byte) []byte {
+	for name, text, rest := Entity(src); rest != nil; name, text, rest = Entity(rest) {
+		dst = append(append(append(append(dst, name...), '='), text...), ';')
+	}
+	return dst
 }
 
 type decoderCase struct {
@@ -105,6 +118,9 @@ func FuzzJS(f *testing.F)      { fuzz(f, "js") }
 func FuzzUTF8(f *testing.F)    { fuzz(f, "utf8") }
 func FuzzUTF7(f *testing.F)    { fuzz(f, "utf7") }
 func FuzzBase64(f *testing.F)  { fuzz(f, "base64") }
+func FuzzQuoted(f *testing.F)  { fuzz(f, "quoted") }
+func FuzzString(f *testing.F)  { fuzz(f, "string") }
+func FuzzEntity(f *testing.F)  { fuzz(f, "entity") }
 
 // events writes down a walk.
 type events struct {
