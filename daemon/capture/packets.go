@@ -36,7 +36,7 @@ func open(r io.Reader) (source, error) {
 	if bytes.Equal(magic, []byte{0x0a, 0x0d, 0x0d, 0x0a}) {
 		o := pcapgo.DefaultNgReaderOptions
 		o.WantMixedLinkType = true
-		return pcapgo.NewNgReader(b, o)
+		return pcapgo.NewNgReader(&blocks{r: b}, o)
 	}
 	p, err := pcapgo.NewReader(b)
 	if err != nil {
