@@ -177,11 +177,11 @@ func TestNoCraftedRequestGoesOnPastTheTimeThatRulesMayTake(t *testing.T) {
 			looks := 0
 			c.clock = func() time.Duration { looks++; return time.Duration(looks) * 64 * time.Microsecond }
 			spent := judgeCrafted(c, &q, state)
-			// 5 ms are 78 such strides, and each visit has a look to begin with.
-			if looks > 78+4 {
-				t.Errorf("%s, %s: %d looks at the clock, at most 82 expected", name, q.name, looks)
+			// 4 ms are 63 such strides, and each visit has a look to begin with.
+			if looks > 63+4 {
+				t.Errorf("%s, %s: %d looks at the clock, at most 67 expected", name, q.name, looks)
 			}
-			if looks >= 80 && !spent {
+			if looks >= 65 && !spent {
 				t.Errorf("%s, %s: the time was used up and no finding says so", name, q.name)
 			}
 		}

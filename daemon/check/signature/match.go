@@ -159,6 +159,9 @@ func (sc *scratch) value(s *Set, slot int, e *keyword.Env) *buffer.Value {
 	for _, m := range v.Many {
 		size += len(m)
 	}
+	if spec.ID == buffer.SValue {
+		size <<= 2 // reading them is more than copying
+	}
 	e.Take(size >> 5)
 	sc.values[slot] = v
 	return &sc.values[slot]
@@ -220,6 +223,10 @@ func (s *Set) Match(in *Input, hit func(*Hit)) {
 	scratches.Put(sc)
 }
 
+// largeBody is the length from which a body's values are dear to read, in
+// bytes.
+const largeBody = 16 << 10
+
 // begin counts from here on.
 func (in *Input) begin() *keyword.Env {
 	e := in.Env
@@ -227,6 +234,9 @@ func (in *Input) begin() *keyword.Env {
 		e.Steps = MaxSteps
 	}
 	e.Start(e.Steps, e.Clock, e.Most)
+	if len(in.Request.Body) > largeBody {
+		e.StartClock() // reading what stands in it takes time, too
+	}
 	return e
 }
 

@@ -35,6 +35,13 @@ func (e *Env) Start(steps int, clock func() time.Duration, most time.Duration) {
 	e.budget = budget{rest: steps - e.Steps, clock: clock, left: most}
 }
 
+// StartClock has the first stride counted too.
+func (e *Env) StartClock() {
+	if b := &e.budget; b.clock != nil {
+		b.started, b.last = true, b.clock()
+	}
+}
+
 // Take pays for n steps, and says whether there were as many.
 func (e *Env) Take(n int) bool {
 	e.Steps -= n
