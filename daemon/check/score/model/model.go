@@ -173,7 +173,9 @@ func (s *Scratch) views(text []byte, see func(v View, text []byte)) {
 			canon = out
 		}
 	}
-	if !escaped {
+	if escaped {
+		plusAsBlank(canon)
+	} else {
 		see(Raw, text)
 	}
 	if len(canon) > 0 && (len(canon) != len(text) || &canon[0] != &text[0]) {

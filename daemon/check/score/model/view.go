@@ -123,6 +123,14 @@ func percentEscape(s []byte) (r, n int) {
 			return v, 3
 		}
 	}
+	// Each digit escaped by itself, %%32%%65, leaves %2%e to a lax decoder.
+	if len(s) >= 4 && s[2] == '%' {
+		if high, low := unhex(s[1]), unhex(s[3]); high >= 0 && low >= 0 {
+			if v := high<<4 | low; v == '.' || v == '/' || v == '\\' {
+				return v, 4
+			}
+		}
+	}
 	return 0, 0
 }
 
@@ -136,6 +144,21 @@ func percentEscaped(text []byte) bool {
 		}
 	}
 	return false
+}
+
+// plusAsBlank turns each + of a text that has no blank into one: what was
+// escaped twice as a form stands so after one decoding.
+func plusAsBlank(text []byte) {
+	for _, c := range text {
+		if byteClass[c] == classSpace {
+			return
+		}
+	}
+	for i, c := range text {
+		if c == '+' {
+			text[i] = ' '
+		}
+	}
 }
 
 // foldWide maps the full-width forms of ASCII to ASCII, other values stay.

@@ -9,6 +9,8 @@ func TestEncodingsAreUndone(t *testing.T) {
 		"&#x3c;b&#62;&lt;i&gt;":                    "<b><i>",
 		`\x3cb\u003e\u{3c}i\076`:                   "<b><i>",
 		"%uff1cb%uff1e":                            "<b>",
+		"%%32%%65%2%e%5%cboot.ini":                 "..\\boot.ini",
+		"5%6%7":                                    "5%6%7",
 		"\xef\xbc\x9cb\xef\xbc\x9e":                "<b>",
 		"..\xc0\xaf..\xc0\xaf":                     "../../",
 		"..%c0%af..%c0%af":                         "../../",
@@ -86,6 +88,20 @@ func TestOnlyCertainTextsHaveAFloor(t *testing.T) {
 	} {
 		if name, _ := floor([]byte(text)); (name != "") != want {
 			t.Errorf("%q: got %q", text, name)
+		}
+	}
+}
+
+func TestAFormEscapedTwiceIsReadWithItsBlanks(t *testing.T) {
+	for text, want := range map[string]string{"1+or+1+%3D+1": "1 or 1 = 1", "a+b %3D c": "a+b = c", "1+1": "1+1"} {
+		var last string
+		new(Scratch).views([]byte(text), func(v View, text []byte) {
+			if v == Raw || v == Decoded {
+				last = string(text)
+			}
+		})
+		if last != want {
+			t.Errorf("%q: got %q, want %q", text, last, want)
 		}
 	}
 }
