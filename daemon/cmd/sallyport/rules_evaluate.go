@@ -22,7 +22,9 @@ const rulesEvaluateHelp = `Evaluate judges labelled requests by rules alone and 
 
 A line is a request as inspect reads it, with "label" (benign or malicious) and,
 where known, "class", "source" and "case". A case is covered when any of its
-requests is denied; a malicious request without one is a case of its own. Every
+requests is denied; a malicious request without one is a case of its own. How many
+are covered by a rule that covers another case, too, says what to expect of attacks
+that no rule was written for. Every
 false alarm is listed with the rules that raised it, and with --misses every
 case that is not covered. The exit status is 1 when the benign requests that are
 denied exceed --max-false, or the covered cases of a file fall short of --min-covered.`
@@ -40,6 +42,9 @@ type labelled struct {
 type ruleCount struct {
 	Cases   int `json:"cases"`
 	Covered int `json:"covered"`
+	// Shared are cases that a rule covers which covers another case, too: what
+	// would be left of them had they been unknown when their own rule was written.
+	Shared int `json:"shared"`
 }
 
 // ruleAlarm is a request that was denied though it is benign.
@@ -126,6 +131,7 @@ func evaluateRules(chk check.Check, name string) (*ruleFigures, error) {
 	f := &ruleFigures{File: name, Classes: map[string]*ruleCount{}}
 	covered := map[string]bool{}
 	classes := map[string]string{}
+	byRule := map[string]map[string]bool{}
 	var order []string
 	var spent time.Duration
 	requests := 0
@@ -167,7 +173,14 @@ func evaluateRules(chk check.Check, name string) (*ruleFigures, error) {
 			classes[key] = l.Class
 		}
 		covered[key] = covered[key] || len(denials) > 0
+		for _, d := range denials {
+			if byRule[d.ID] == nil {
+				byRule[d.ID] = map[string]bool{}
+			}
+			byRule[d.ID][key] = true
+		}
 	}
+	shared := sharedCases(byRule)
 	for _, key := range order {
 		n := f.Classes[classes[key]]
 		if n == nil {
@@ -179,12 +192,30 @@ func evaluateRules(chk check.Check, name string) (*ruleFigures, error) {
 		if covered[key] {
 			n.Covered++
 			f.All.Covered++
+			if shared[key] {
+				n.Shared++
+				f.All.Shared++
+			}
 		} else {
 			f.Misses = append(f.Misses, classes[key]+" "+key)
 		}
 	}
 	f.Nanos = spent.Nanoseconds() / int64(max(requests, 1))
 	return f, nil
+}
+
+// sharedCases are the cases of rules that cover more than one.
+func sharedCases(byRule map[string]map[string]bool) map[string]bool {
+	shared := map[string]bool{}
+	for _, cases := range byRule {
+		if len(cases) < 2 {
+			continue
+		}
+		for key := range cases {
+			shared[key] = true
+		}
+	}
+	return shared
 }
 
 // judgeRules is one request's walk through the rules: head, then body. The
@@ -225,6 +256,7 @@ func printFigures(w io.Writer, all []*ruleFigures, misses bool) error {
 		fmt.Fprintf(&b, "%s: %d ns a request\n", f.File, f.Nanos)
 		if f.All.Cases > 0 {
 			fmt.Fprintf(&b, "  covered %d of %d attacks (%.1f%%)\n", f.All.Covered, f.All.Cases, share(f.All.Covered, f.All.Cases))
+			fmt.Fprintf(&b, "  %d of them (%.1f%% of all) by a rule that covers another one, too\n", f.All.Shared, share(f.All.Shared, f.All.Cases))
 			names := make([]string, 0, len(f.Classes))
 			for n := range f.Classes {
 				names = append(names, n)
