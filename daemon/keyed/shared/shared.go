@@ -7,9 +7,9 @@
 // what the other gateways let through in one such interval and the time of one
 // round trip, since each knows of the others' calls only then.
 //
-// Windows in Redis are sixteen parts and a rest, in one small hash a key, timed
-// by Redis's own clock so that gateways need not agree on the time. Their error
-// is below the events of the sixteenth that is leaving.
+// Windows in Redis are those of package keyed in their second form: fifteen
+// parts and a rest, and in which tenths of each events came, in one small hash
+// a key, timed by Redis's own clock so that gateways need not agree on the time.
 //
 // Redis that is gone, or did not answer three times in a row within Deadline,
 // is left alone but for a probe: no request waits for it. What was let through

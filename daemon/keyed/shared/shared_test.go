@@ -92,25 +92,44 @@ func TestTwoGatewaysTakeExactlyTheLimitTogether(t *testing.T) {
 	}
 }
 
-// What passes in any window stays at the limit and what one sixteenth of the
-// window can hide, and the rate is granted in the long run.
+// What passes in any window stays at the limit and what one fifteenth of the
+// window can hide, and none is refused unless so many passed in a window and a
+// fifteenth. Redis's clock counts, so each call is known to lie between two
+// times, however long it took.
 func TestWindowsInRedisSlide(t *testing.T) {
 	r := redistest.Start(t)
 	c := open(t, Options{Address: []string{"unix:" + r.Socket}})
 	there(t, c)
 	const limit = 32
 	window := 400 * time.Millisecond
-	var passed []time.Time
-	for begin := time.Now(); time.Since(begin) < 4*window; time.Sleep(time.Millisecond) {
-		before := time.Now()
-		if got, ok := c.Take(9, before, []Rate{{limit, window}}, 1, false); ok && !got.Refused {
-			passed = append(passed, before)
+	type call struct{ before, after time.Time }
+	var passed []call
+	refused := 0
+	for begin := time.Now(); time.Since(begin) < 4*window || refused == 0; {
+		at := call{before: time.Now()}
+		got, ok := c.Take(9, at.before, []Rate{{limit, window}}, 1, false)
+		at.after = time.Now()
+		switch {
+		case !ok:
+		case !got.Refused:
+			passed = append(passed, at)
+		default:
+			refused++
+			n := 0
+			for _, p := range passed {
+				if at.before.Sub(p.after) < window+window/15 {
+					n++
+				}
+			}
+			if n < limit-1 {
+				t.Errorf("refused with %d passed in a window and a fifteenth, %d are allowed", n, limit)
+			}
 		}
 	}
 	for i := range passed {
 		n := 0
-		for _, at := range passed[i:] {
-			if at.Sub(passed[i]) < window-window/16-20*time.Millisecond {
+		for _, p := range passed[i:] {
+			if p.after.Sub(passed[i].before) < window-window/15 {
 				n++
 			}
 		}
@@ -118,8 +137,38 @@ func TestWindowsInRedisSlide(t *testing.T) {
 			t.Errorf("%d passed in one window, %d are allowed", n, limit)
 		}
 	}
-	if len(passed) < 2*limit {
-		t.Errorf("%d passed in four windows of %d", len(passed), limit)
+}
+
+// A burst is counted whole until it leaves the window, and then not at all.
+func TestABurstLeavesTheWindowInRedisTogether(t *testing.T) {
+	r := redistest.Start(t)
+	c := open(t, Options{Address: []string{"unix:" + r.Socket}})
+	there(t, c)
+	const size = 30
+	window := 3 * time.Second
+	tenth := window / 150
+	rates := []Rate{{1000, window}}
+	first := time.Now()
+	for range size {
+		c.Take(4, time.Now(), rates, 1, false)
+	}
+	last := time.Now()
+	seen := map[float64]bool{}
+	for gone := false; !gone; {
+		before := time.Now()
+		got, ok := c.Take(4, before, rates, 0, false)
+		after := time.Now()
+		gone = before.Sub(last) > window+tenth
+		switch {
+		case !ok:
+		case after.Sub(first) < window-tenth && got.Count != size, gone && got.Count != 0:
+			t.Fatalf("%v after the first and %v after the last of %d: %v", after.Sub(first), before.Sub(last), size, got.Count)
+		default:
+			seen[got.Count] = true
+		}
+	}
+	if !seen[size] || !seen[0] {
+		t.Errorf("seen: %v", seen)
 	}
 }
 
@@ -168,7 +217,7 @@ func TestRedisThatIsKilledPausedAndRestartedIsLeftAloneAndReturnedTo(t *testing.
 	r := redistest.Start(t)
 	var events []string
 	var mu sync.Mutex
-	c := open(t, Options{Address: []string{"unix:" + r.Socket}, Deadline: 30 * time.Millisecond, Event: func(m string) {
+	c := open(t, Options{Address: []string{"unix:" + r.Socket}, Deadline: 200 * time.Millisecond, Event: func(m string) {
 		mu.Lock()
 		events = append(events, m)
 		mu.Unlock()
@@ -194,7 +243,7 @@ func TestRedisThatIsKilledPausedAndRestartedIsLeftAloneAndReturnedTo(t *testing.
 			if ask() {
 				t.Errorf("%s, and it answers", trouble.name)
 			}
-			if time.Since(begin) > 10*time.Millisecond {
+			if time.Since(begin) >= c.o.Deadline {
 				waited++
 			}
 		}
@@ -205,11 +254,10 @@ func TestRedisThatIsKilledPausedAndRestartedIsLeftAloneAndReturnedTo(t *testing.
 		trouble.mend()
 		there(t, c)
 		until(t, "an answer after it was "+trouble.name, ask)
-		until(t, "what was counted meanwhile is told", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return len(c.pending) == 0 })
-		got, ok := c.Take(11, time.Now(), rates, 1, false)
-		if !ok || got.Count < 5 {
-			t.Errorf("after it was %s: %+v %v, want the 4 counted meanwhile and 1", trouble.name, got, ok)
-		}
+		until(t, "what was counted meanwhile is told", func() bool {
+			got, ok := c.Take(11, time.Now(), rates, 0, false)
+			return ok && got.Count >= 4
+		})
 		mu.Lock()
 		if len(events) != 2 || !strings.Contains(events[0], "does not answer in time") || !strings.Contains(events[1], "answers again") {
 			t.Errorf("%s: events %q", trouble.name, events)

@@ -16,37 +16,48 @@ import (
 // the cost, 1 if refused calls count too, then amount and microseconds a rate.
 // It answers refused (0 or 1), which rate, the wait in microseconds, and the
 // counts of all rates as text.
+//
+// A window is a hash: t is the newest part's number, 0 to 15 are the counts of
+// sixteen parts, and s0 to s15 say in which tenths of each its first and its
+// last event came, as ten times the one and the other.
 const take = `
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local n, always = tonumber(ARGV[1]), ARGV[2] == '1'
 local refused, which, wait = 0, 0, 0
-local counts, ticks, lasts = {}, {}, {}
+local counts, ticks, lasts, olds, tenths = {}, {}, {}, {}, {}
 for i, key in ipairs(KEYS) do
   local amount, window = tonumber(ARGV[1 + 2 * i]), tonumber(ARGV[2 + 2 * i])
-  local width = math.ceil(window / 16)
+  local width = math.ceil(window / 15)
   local tick = math.floor(now / width)
   local part = (now % width) / width
-  local h = redis.call('HMGET', key, 't', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12', '13', '14', '15', '16')
+  local h = redis.call('HMGET', key, 't', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12', '13', '14', '15',
+    's0', 's1', 's2', 's3', 's4', 's5', 's6', 's7', 's8', 's9', 's10', 's11', 's12', 's13', 's14', 's15')
   local last = tonumber(h[1]) or tick
-  local parts, sum = {}, 0
-  for back = 0, 16 do
-    local v = 0
-    if tick - back <= last and last - (tick - back) <= 16 then v = tonumber(h[(tick - back) % 17 + 2]) or 0 end
-    if back == 16 then parts[back] = v * (1 - part) else parts[back] = v end
-    sum = sum + parts[back]
-  end
-  counts[i], ticks[i], lasts[i] = sum + n, tick, last
-  if sum + n > amount + 1e-9 and n > 0 then
-    local need, past = sum + n - amount, 0
-    for back = 16, 0, -1 do
-      local span = width
-      if back == 16 then span = width * (1 - part) end
-      if parts[back] >= need and parts[back] > 0 then past = past + span * need / parts[back]; need = 0; break end
-      need = need - parts[back]
-      past = past + span
+  local parts, from, to, sum = {}, {}, {}, 0
+  for back = 0, 15 do
+    local slot, v = (tick - back) % 16, 0
+    if tick - back <= last and last - (tick - back) <= 15 then v = tonumber(h[slot + 2]) or 0 end
+    local span = tonumber(h[slot + 18]) or 9
+    from[back], to[back] = math.floor(span / 10) / 10, (span % 10 + 1) / 10
+    if back == 15 then
+      v = v * math.max(0, math.min(1, (to[back] - part) / (to[back] - from[back])))
+      from[back] = math.max(from[back], part)
     end
-    if need > 0 then past = window end
+    parts[back] = v
+    sum = sum + v
+  end
+  counts[i], ticks[i], lasts[i], tenths[i] = sum + n, tick, last, math.floor(part * 10)
+  olds[i] = parts[0] > 0 and h[tick % 16 + 18]
+  if sum + n > amount + 1e-9 and n > 0 then
+    local need, past = sum + n - amount, window
+    for back = 15, 0, -1 do
+      if parts[back] >= need and parts[back] > 0 then
+        past = width * (15 - back - part + from[back] + (to[back] - from[back]) * need / parts[back])
+        break
+      end
+      need = need - parts[back]
+    end
     if refused == 0 or past > wait then which = i end
     refused = 1
     wait = math.max(wait, math.min(past, window))
@@ -55,11 +66,17 @@ end
 if n > 0 and (refused == 0 or always) then
   for i, key in ipairs(KEYS) do
     local window = tonumber(ARGV[2 + 2 * i])
-    local tick, last = ticks[i], lasts[i]
-    for back = 0, math.min(tick - last, 17) - 1 do redis.call('HDEL', key, (tick - back) % 17) end
-    redis.call('HINCRBYFLOAT', key, tick % 17, ARGV[1])
-    redis.call('HSET', key, 't', string.format('%.0f', tick))
-    redis.call('PEXPIRE', key, math.ceil(window * 17 / 16000) + 1)
+    local tick, last, first, final = ticks[i], lasts[i], tenths[i], tenths[i]
+    for back = 0, math.min(tick - last, 16) - 1 do
+      local slot = (tick - back) % 16
+      redis.call('HDEL', key, slot, 's' .. slot)
+    end
+    if olds[i] then
+      first, final = math.min(first, math.floor(olds[i] / 10)), math.max(final, olds[i] % 10)
+    end
+    redis.call('HINCRBYFLOAT', key, tick % 16, ARGV[1])
+    redis.call('HSET', key, 't', string.format('%.0f', tick), 's' .. tick % 16, string.format('%.0f', first * 10 + final))
+    redis.call('PEXPIRE', key, math.ceil(window * 16 / 15000) + 1)
   end
 end
 local out = {refused, which, math.ceil(wait)}
