@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sallyport/sallyport/daemon/capture"
 	"github.com/sallyport/sallyport/daemon/check/signature/buffer"
@@ -53,15 +52,11 @@ func TestGeneratedAgainstSuricata(t *testing.T) {
 func generated(t *testing.T, suricata string, seed int64, allowed map[string]bool) {
 	m := maker{rand.New(rand.NewSource(seed))}
 	requests, several := map[string]string{}, map[string]bool{} // by client
-	var pcap bytes.Buffer
-	w, err := capture.NewWriter(&pcap)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := newWire(t, m)
+	pcap := w.b
 	for i := 0; i < generatedConnections; i++ {
 		var stream, answers string
 		n := 1 + m.Intn(4)/3
-		several[clientOf(i).String()] = n > 1
 		for k := n; k > 0; k-- {
 			q := m.request(stream == "")
 			for vanishing(q) {
@@ -70,12 +65,14 @@ func generated(t *testing.T, suricata string, seed int64, allowed map[string]boo
 			stream += q
 			answers += m.answer(q)
 		}
-		requests[clientOf(i).String()] = stream
-		err := w.Write(capture.Conversation{Client: clientOf(i), Server: netip.MustParseAddrPort("203.0.113.10:80"), Start: time.Unix(1_700_000_000+int64(i), 0),
-			Request: []byte(stream), Answer: []byte(answers)})
-		if err != nil {
-			t.Fatal(err)
+		client, server := clientOf(i), netip.MustParseAddrPort("203.0.113.10:80")
+		if m.chance(20) {
+			client = netip.AddrPortFrom(netip.MustParseAddr("2001:db8::1"), client.Port()+uint16(i))
+			server = netip.MustParseAddrPort("[2001:db8::80]:80")
 		}
+		requests[client.String()] = stream
+		several[client.String()] = n > 1
+		w.connection(client, server, []byte(stream), []byte(answers))
 	}
 	var sets []*buffer.Set
 	keep := func(r *capture.Request) {

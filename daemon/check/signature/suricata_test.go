@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -133,10 +134,15 @@ func suricataAlerts(t *testing.T, path string) map[string][]int {
 			t.Fatal(err)
 		}
 		if e.Type == "alert" {
-			client := fmt.Sprintf("%s:%d", e.Src, e.SPort)
+			addr, port := e.Src, e.SPort
 			if e.SPort == 80 {
-				client = fmt.Sprintf("%s:%d", e.Dst, e.DPort)
+				addr, port = e.Dst, e.DPort
 			}
+			a, err := netip.ParseAddr(addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := netip.AddrPortFrom(a, uint16(port)).String()
 			m[client] = append(m[client], e.Alert.SID)
 		}
 	}
