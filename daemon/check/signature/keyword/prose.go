@@ -23,11 +23,12 @@ const (
 	proseCommon  = 2 // how many of those are words that sentences cannot do without
 	proseScatter = 4 // so many different ones anywhere make the text prose, too
 	proseLooked  = 4096
-	pageLines    = 5 // lines with a word on them
+	proseLong    = 400 // bytes from which sentences count wherever they stand
+	pageLines    = 5   // lines with a word on them
 )
 
-// fence opens a block of code in Markdown.
-var fence = []byte("```")
+// fence opens a block of code in Markdown, paragraph one of text in HTML.
+var fence, paragraph = []byte("```"), []byte("<p>")
 
 // isProse looks at the first bytes of a text for a run of words with common
 // ones among them. Words of SQL, shells and markup do not count as common.
@@ -38,6 +39,10 @@ func isProse(b []byte) bool {
 	b = b[:min(len(b), proseLooked)]
 	if isPage(b) || bytes.Contains(b, fence) {
 		return true
+	}
+	opens := len(b) >= proseLong || opensWithWords(b)
+	if !opens {
+		return false
 	}
 	run, common, scattered, distinct := 0, 0, uint64(0), 0
 	for i := 0; i < len(b); {
@@ -77,6 +82,31 @@ func isProse(b []byte) bool {
 		i = gap(b, i, &run, &common)
 	}
 	return false
+}
+
+// opensWithWords says whether a text begins with three words. A short one that
+// begins with code has its sentence behind it: a payload with words appended.
+func opensWithWords(b []byte) bool {
+	b = bytes.TrimPrefix(b, paragraph)
+	i, words := 0, 0
+	for i < len(b) && i < 4 && !isLetter(b[i]) && b[i] < 0x80 && b[i] != '\'' && b[i] != ';' && b[i] != '|' && b[i] != ')' {
+		i++
+	}
+	for words < 3 && i < len(b) {
+		from := i
+		for i < len(b) && (isLetter(b[i]) || b[i] >= 0x80) {
+			i++
+		}
+		if i == from {
+			return false
+		}
+		words += 1 + (i-from)/24
+		for i < len(b) && (b[i] == ' ' || b[i] == ',' || b[i] == ':' || b[i] == '.' ||
+			b[i] == '(' || b[i] == ')' || '0' <= b[i] && b[i] <= '9' || b[i] == '\'' && i+1 < len(b) && isLetter(b[i+1])) {
+			i++
+		}
+	}
+	return words >= 3
 }
 
 // isPage says whether a text has the lines of a file: a parameter has few, and
