@@ -45,6 +45,8 @@ http {
         location = /yes { internal; return 204; }
         location /floor { auth_request /_floor; proxy_pass http://back; }
         location = /_floor { internal; include sallyport/door.conf; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_pass http://floor/enter; }
+        location /enter { auth_request /_enter; proxy_pass http://back; }
+        location = /_enter { internal; include sallyport/door.conf; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_pass http://sallyport/enter; }
         location /inline { set \$sallyport_to @back; include sallyport/inline-closed.conf; }
         location /relay { set \$sallyport_to @back; include sallyport/relay-closed.conf; }
         location /metadata { set \$sallyport_to @back; include sallyport/metadata-closed.conf; }
@@ -139,19 +141,24 @@ half() { # half PATH PID: nanoseconds of that process, and of NGINX's worker, a 
     n=$(wrk -t1 -c8 -d1s "http://127.0.0.1:$port$1" | sed -n 's/ *\([0-9]*\) requests in.*/\1/p')
     echo "$(( ($(cpu_ns "$2") - d) / n )) $(( ($(cpu_ns "$worker") - w) / n ))"
 }
-pairs() {
+pairs() { # pairs N PATH TITLE
     local f i
-    half /floor "$floor" >/dev/null; half /inline "$daemon" >/dev/null
+    half /floor "$floor" >/dev/null; half "$2" "$daemon" >/dev/null
     for _ in $(seq "$1"); do
-        f=$(half /floor "$floor"); i=$(half /inline "$daemon")
-        echo "$f $i"; i=$(half /inline "$daemon"); f=$(half /floor "$floor"); echo "$f $i"
-    done | awk -v pairs="$1" '
+        f=$(half /floor "$floor"); i=$(half "$2" "$daemon")
+        echo "$f $i"; i=$(half "$2" "$daemon"); f=$(half /floor "$floor"); echo "$f $i"
+    done | awk -v title="$3" '
         function median(a, n,    i, j, t) { for (i = 2; i <= n; i++) { t = a[i]; for (j = i - 1; j > 0 && a[j] > t; j--) a[j + 1] = a[j]; a[j + 1] = t }
             return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2 }
-        { f[NR] = $1 / 1000; s[NR] = $3 / 1000; r[NR] = $3 / $1; both[NR] = ($3 + $4) / ($1 + $2) }
-        END { printf "a GET, inline, against a minimal Go server that answers 204, medians of %d pairs: %.1f and %.1f us of the daemon, ratio %.3f; with NGINX %.3f\n",
-            NR, median(s, NR), median(f, NR), median(r, NR), median(both, NR) }'
+        function least(a, n,    i, m) { m = a[1]; for (i = 2; i <= n; i++) if (a[i] < m) m = a[i]; return m }
+        { f[NR] = $1 / 1000; s[NR] = $3 / 1000; fn[NR] = ($1 + $2) / 1000; sn[NR] = ($3 + $4) / 1000; r[NR] = $3 / $1; both[NR] = sn[NR] / fn[NR] }
+        END { print title " against a minimal Go server that answers 204, CPU us/req in " NR " pairs:"
+            printf "  daemon      medians %.1f and %.1f, median of the ratios %.3f; least %.1f and %.1f, ratio %.3f\n", median(s, NR), median(f, NR), median(r, NR), least(s, NR), least(f, NR), least(s, NR) / least(f, NR)
+            printf "  with NGINX  medians %.1f and %.1f, median of the ratios %.3f; least %.1f and %.1f, ratio %.3f\n", median(sn, NR), median(fn, NR), median(both, NR), least(sn, NR), least(fn, NR), least(sn, NR) / least(fn, NR) }'
 }
 [ "${BENCH_ROWS:-1}" = 0 ] || rows
-[ "${BENCH_PAIRS:-0}" = 0 ] || pairs "$BENCH_PAIRS"
+if [ "${BENCH_PAIRS:-0}" != 0 ]; then
+    pairs "$BENCH_PAIRS" /enter "GET, Sallyport behind the same auth_request,"
+    pairs "$BENCH_PAIRS" /inline "GET, Sallyport inline,"
+fi
 [ ! -s "$dir/error.log" ] || { echo "NGINX complained:"; sort "$dir/error.log" | uniq -c | tail -n 5; }

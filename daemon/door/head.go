@@ -24,6 +24,32 @@ type head struct {
 	// words are the last request's TLS version and cipher, protocol, method and
 	// mode: the next one's on a connection are mostly the same.
 	words [5]word
+	// addrs are the last request's client and server.
+	addrs [2]address
+}
+
+// address keeps an address with its text for as long as it is asked for again.
+type address struct {
+	text [46]byte // the longest without a zone (INET6_ADDRSTRLEN)
+	n    int
+	addr netip.Addr
+}
+
+func (a *address) get(addr, port []byte) netip.AddrPort {
+	if string(a.text[:a.n]) != string(addr) {
+		parsed, ok := inspect.ParseAddr(addr)
+		if !ok {
+			return netip.AddrPort{} // "unix:": a client on a Unix socket has no address
+		}
+		if len(addr) > len(a.text) {
+			return netip.AddrPortFrom(parsed, uint16(number(port)))
+		}
+		a.n, a.addr = copy(a.text[:], addr), parsed
+	}
+	if a.n == 0 {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.addr, uint16(number(port)))
 }
 
 // word keeps a string for as long as it is asked for again.
@@ -71,8 +97,8 @@ const maxHeaders = 4096
 // metadata is missing, which only a wrong configuration does.
 func (h *head) parse(b []byte) (ok bool) {
 	headers := h.headers[:0]
-	words := h.words
-	*h = head{headers: headers, words: words}
+	h.target, h.length, h.meta, h.hasMeta = nil, 0, [metaFields][]byte{}, false
+	h.uri, h.to, h.carry, h.close, h.headers = nil, nil, nil, false, headers
 	line, rest, found := cutLine(b)
 	if !found {
 		return false
@@ -203,8 +229,8 @@ func (h *head) ours(name, value []byte) bool {
 // fill makes r the client's request that the head tells of.
 func (h *head) fill(r *request.Request) {
 	r.ID = h.meta[metaID]
-	r.Client = addrPort(h.meta[metaRemoteAddr], h.meta[metaRemotePort])
-	r.ServerAddr = addrPort(h.meta[metaServerAddr], h.meta[metaServerPort])
+	r.Client = h.addrs[0].get(h.meta[metaRemoteAddr], h.meta[metaRemotePort])
+	r.ServerAddr = h.addrs[1].get(h.meta[metaServerAddr], h.meta[metaServerPort])
 	r.Connection = number(h.meta[metaConnection])
 	r.TLS = request.TLS{Version: h.words[0].get(h.meta[metaTLS]), Cipher: h.words[1].get(h.meta[metaCipher])}
 	r.Protocol, r.Method = h.words[2].get(h.meta[metaProtocol]), h.words[3].get(h.meta[metaMethod])
@@ -241,14 +267,6 @@ func hostName(host []byte) []byte {
 func (h *head) noBody() bool { return len(h.meta[metaNoBody]) == 1 && h.meta[metaNoBody][0] == '1' }
 
 func (h *head) mode() string { return h.words[4].get(h.meta[metaMode]) }
-
-func addrPort(addr, port []byte) netip.AddrPort {
-	a, ok := inspect.ParseAddr(addr)
-	if !ok {
-		return netip.AddrPort{} // "unix:": a client on a Unix socket has no address
-	}
-	return netip.AddrPortFrom(a, uint16(number(port)))
-}
 
 func number(b []byte) uint64 {
 	var n uint64

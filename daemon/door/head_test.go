@@ -97,3 +97,25 @@ func FuzzHandover(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatAConnectionKeepsOfTheLastHeadIsNotTakenForTheNext(t *testing.T) {
+	var h head
+	for _, c := range []struct{ meta, client, server, tls, method, mode string }{
+		{"192.0.2.7 1 203.0.113.1 443 9 TLSv1.3 X HTTP/1.1 GET  1 inline", "192.0.2.7:1", "203.0.113.1:443", "TLSv1.3", "GET", "inline"},
+		{"192.0.2.7 2 203.0.113.1 80 9   HTTP/1.1 BREW  1 relay", "192.0.2.7:2", "203.0.113.1:80", "", "BREW", "relay"},
+		{"unix:  unix:  9   HTTP/1.1 GET  1 inline", "invalid AddrPort", "invalid AddrPort", "", "GET", "inline"},
+		{"192.0.2.70 1 203.0.113.1 443 9 TLSv1.2 X HTTP/1.1 GET  1 inline", "192.0.2.70:1", "203.0.113.1:443", "TLSv1.2", "GET", "inline"},
+		{"2001:db8::1 1 ::1 443 9 TLSv1.2 X HTTP/1.1 GET  1 guard", "[2001:db8::1]:1", "[::1]:443", "TLSv1.2", "GET", "guard"},
+		{"    9   HTTP/1.1 GET  1 guard", "invalid AddrPort", "invalid AddrPort", "", "GET", "guard"},
+	} {
+		if !h.parse([]byte("GET /enter HTTP/1.1\r\nX-Sallyport-Meta: 1 0123456789abcdef0123456789abcdef " + c.meta + "\r\n\r\n")) {
+			t.Fatalf("%s: not taken", c.meta)
+		}
+		r := request.Get()
+		h.fill(r)
+		if r.Client.String() != c.client || r.ServerAddr.String() != c.server || r.TLS.Version != c.tls || r.Method != c.method || h.mode() != c.mode || len(r.Headers) != 0 || r.URI != nil {
+			t.Errorf("%s: got %v %v %q %s %s", c.meta, r.Client, r.ServerAddr, r.TLS.Version, r.Method, h.mode())
+		}
+		r.Release()
+	}
+}
