@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -340,10 +341,10 @@ func (r *rig) resident() int {
 // goroutines is how many the daemon runs, as its metrics tell.
 func (r *rig) goroutines() int {
 	r.t.Helper()
-	dial := func(string, string) (net.Conn, error) {
+	dial := func(context.Context, string, string) (net.Conn, error) {
 		return net.Dial("unix", filepath.Join(r.nginx.Dir, "control.sock"))
 	}
-	c := http.Client{Transport: &http.Transport{Dial: dial, DisableKeepAlives: true}}
+	c := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
 	resp, err := c.Get("http://x/metrics")
 	if err != nil {
 		r.t.Fatal(err)
