@@ -61,7 +61,7 @@ func (s *Set) cost(texts []string, slot int) (sum float64) {
 // lines is looked for by one of them; the names of the fields stand before
 // colons there.
 func piece(id buffer.ID, t string) string {
-	if p, ok := id.Part(""); !ok || p == buffer.Line || p == buffer.Target || strings.IndexAny(t, "\r\n") < 0 {
+	if p, ok := id.Part(""); !ok || p == buffer.Line || p == buffer.Target || !strings.ContainsAny(t, "\r\n") {
 		return t
 	}
 	best, least := "", 1e9
