@@ -16,6 +16,26 @@ check "and is in its journal"                         in_tree sh -c 'journalctl 
 check "and in the metric"                             metric sallyport_proof_not_inspected 1
 in_tree sh -c 'rm /etc/nginx/sites-enabled/raw; nginx -s reload 2>/dev/null; systemctl reset-failed sallyport-prove.service'
 
+# The five lines of the README, by hand, in a server that setup has not seen.
+cat >"$tree/etc/nginx/sites-enabled/hand" <<'CONF'
+server {
+    listen 127.0.0.1:80;
+    server_name hand.example;
+    include sallyport/server.conf;
+    location / { set $sallyport_to @api; include sallyport/inline-open.conf; }
+    location @api {
+        include sallyport/proven.conf;
+        proxy_pass http://127.0.0.1:9080;
+    }
+}
+CONF
+check "NGINX takes the README's lines without a warning" in_tree sh -c 'nginx -t 2>&1 | tee /tmp/said | grep "test is successful" && ! grep -F "[warn]" /tmp/said'
+in_tree sh -c 'nginx -s reload; sleep 1'
+check "prove finds them inspected"                    in_tree sallyport prove --server hand.example
+check "and they deny an attack"                       status 403 -H 'Host: hand.example' "$attack"
+check "doctor finds nothing bad in them"              in_tree sallyport doctor
+in_tree sh -c 'rm /etc/nginx/sites-enabled/hand; nginx -s reload'
+
 # The watch, with CAP_NET_RAW alone, over a cable to another network namespace.
 unshare -n sleep 600 &
 peer=$!
