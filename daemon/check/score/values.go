@@ -9,9 +9,19 @@ import (
 	"github.com/sallyport/sallyport/daemon/request/decode"
 )
 
+// Bounds of what is scored of one long text, in bytes: its first and its last
+// part, each less than the model looks at in one text. Padding in front of an
+// attack or behind it hides nothing; a finding "partial" says that the middle
+// was not scored.
+const (
+	scoredFirst = 64 << 10
+	scoredLast  = 32 << 10
+)
+
 // Values calls see with every text that the model looks at on a visit: each
-// value, and what base64 tokens in it decode to. The model is trained on the
-// same. Other encodings are undone by the model itself.
+// value, and what base64 tokens in it decode to, the long ones in two parts.
+// The model is trained on the same. Other encodings are undone by the model
+// itself.
 func Values(r *request.Request, phase check.Phase, see func(v *request.Value, text []byte)) {
 	if phase&check.Head != 0 {
 		each(r, r.HeadValues(), see)
@@ -76,7 +86,7 @@ func containsFolded(name []byte, part string) bool {
 func each(r *request.Request, values []request.Value, see func(v *request.Value, text []byte)) {
 	for i := range values {
 		v := &values[i]
-		see(v, v.Text)
+		parts(v, v.Text, see)
 		if len(v.Text) < decode.MinBase64 {
 			continue
 		}
@@ -85,8 +95,19 @@ func each(r *request.Request, values []request.Value, see func(v *request.Value,
 		}
 		for _, l := range r.Layers(v) {
 			if l.By == "base64" {
-				see(v, l.Text)
+				parts(v, l.Text, see)
 			}
 		}
 	}
 }
+
+func parts(v *request.Value, text []byte, see func(v *request.Value, text []byte)) {
+	if !long(text) {
+		see(v, text)
+		return
+	}
+	see(v, text[:scoredFirst])
+	see(v, text[len(text)-scoredLast:])
+}
+
+func long(text []byte) bool { return len(text) > scoredFirst+scoredLast }
