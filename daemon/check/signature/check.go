@@ -54,7 +54,18 @@ type Settings struct {
 	// 1000: a fifth of it on the head where a body follows. Past it the same
 	// happens. Time in which the daemon waits for a processor does not count.
 	MaxTime int `toml:"max_time_ms"`
+	// What becomes of a request on which the rules were given up at a bound:
+	// "mark" leaves it to its other findings, "deny" refuses it. With "mark" a
+	// client can pad a body until the rules are given up; "deny" refuses large
+	// bodies on a machine too slow for them.
+	PastBound string `toml:"past_bound"`
 }
+
+// The words of past_bound.
+const (
+	mark = "mark"
+	deny = "deny"
+)
 
 // Defaults reads the shipped rules and the administrator's own.
 func Defaults() Settings {
@@ -63,6 +74,8 @@ func Defaults() Settings {
 		Vars:     map[string]string{},
 		MaxSteps: MaxSteps,
 		MaxTime:  4, // with what it takes to notice, 5
+
+		PastBound: mark,
 	}
 }
 
@@ -98,6 +111,7 @@ type Check struct {
 	needs    check.Phase
 	maxSteps int
 	maxTime  time.Duration
+	deny     bool // when the rules are given up
 	clock    func() time.Duration
 	tags     map[*keyword.Program][]string
 	scope    string
@@ -113,6 +127,9 @@ func New(s Settings, env check.Env) (check.Check, error) {
 	if s.MaxTime < 1 || s.MaxTime > 1000 {
 		return nil, &check.SettingError{Key: "max_time_ms", Err: fmt.Errorf("%d, expected 1 to 1000", s.MaxTime)}
 	}
+	if s.PastBound != mark && s.PastBound != deny {
+		return nil, &check.SettingError{Key: "past_bound", Err: fmt.Errorf("%q, expected \"mark\" or \"deny\"", s.PastBound)}
+	}
 	vars := (&rule.Vars{}).Clone()
 	for name, value := range s.Vars {
 		name = strings.TrimPrefix(name, "$")
@@ -126,7 +143,7 @@ func New(s Settings, env check.Env) (check.Check, error) {
 	if err != nil {
 		return nil, &check.SettingError{Key: "rules", Err: err}
 	}
-	c := &Check{set: set, maxSteps: s.MaxSteps, maxTime: time.Duration(s.MaxTime) * time.Millisecond, clock: sinceStart, scope: env.Scope, spent: &atomic.Uint64{}, tags: map[*keyword.Program][]string{}}
+	c := &Check{set: set, maxSteps: s.MaxSteps, maxTime: time.Duration(s.MaxTime) * time.Millisecond, deny: s.PastBound == deny, clock: sinceStart, scope: env.Scope, spent: &atomic.Uint64{}, tags: map[*keyword.Program][]string{}}
 	if old, ok := env.Old.(*Check); ok {
 		c.spent = old.spent
 	}
@@ -237,7 +254,7 @@ func (c *Check) Judge(v *check.Visit) {
 			v.Findings = v.Findings[:n-1]
 			v.Dropped++
 		}
-		v.Add(check.Finding{Check: Name, ID: "steps", Severity: check.Low,
+		v.Add(check.Finding{Check: Name, ID: "steps", Severity: check.Low, Deny: c.deny,
 			Message: "the rules needed more than max_steps or max_time_ms on this request; the rest was not looked at"})
 	}
 	if v.Explain != nil {

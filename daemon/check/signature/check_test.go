@@ -147,6 +147,30 @@ alert http any any -> any any (http.uri; content:"/flt"; detection_filter:track 
 	}
 }
 
+func TestARouteMayRefuseWhatItsRulesGaveUpOn(t *testing.T) {
+	for word, want := range map[string]bool{"mark": false, "deny": true} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "a.rules"), []byte(`alert http any any -> any any (http.request_body; pcre:"/^(a+)+$/"; sid:1;)`), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s := signature.Defaults()
+		s.Rules, s.PastBound = []string{dir}, word
+		c, err := signature.New(s, check.Env{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, body := judge(c, "POST", "/", strings.Repeat("a", 4000)+"!", keyed.New(64, 1))
+		if len(body) != 1 || body[0].ID != "steps" || body[0].Deny != want {
+			t.Errorf("past_bound %q: findings %+v", word, body)
+		}
+	}
+	s := signature.Defaults()
+	s.PastBound = "pass"
+	if _, err := signature.New(s, check.Env{}); err == nil || !strings.Contains(err.Error(), `expected "mark" or "deny"`) {
+		t.Errorf("past_bound pass: %v", err)
+	}
+}
+
 func TestAHostileRequestEndsAtTheStepBound(t *testing.T) {
 	c := newCheck(t, `alert http any any -> any any (http.request_body; pcre:"/^(a+)+$/"; sid:1;)`, nil)
 	start := time.Now()

@@ -45,8 +45,8 @@ func (s *Set) snort3(id ID, arg string) Value {
 	case NTrueIP:
 		for _, name := range [...]string{"x-forwarded-for", "true-client-ip"} {
 			if v, ok := s.header(name); ok {
-				v, _, _ = bytes.Cut(v, []byte(","))
-				return some(trim(v))
+				// "the last IP address listed", Snort 3's manual of http_inspect.
+				return some(trim(v[bytes.LastIndexByte(v, ',')+1:]))
 			}
 		}
 		return Value{}
