@@ -5,30 +5,17 @@ package jsonschema
 // succeed. It costs a second look, at schemas with these keywords alone.
 
 func (in *Instance) unevaluatedPropsOK(s *Schema, i int32) bool {
-	if s.unevaluatedProps.always {
-		return true
-	}
-	ok := true
-	seen := map[int32]bool{}
-	in.evaluated(s, i, seen, true)
-	for c := i + 1; c < in.nodes[i].end; c = in.nodes[c].end {
-		if seen[c] {
-			continue
-		}
-		if s.unevaluatedProps.never {
-			ok = in.fail(s, c, "unevaluatedProperties", "no members beyond those of the schema", "")
-		} else {
-			ok = in.check(s.unevaluatedProps, c) && ok
-		}
-		if !ok && in.eval.errs == nil {
-			return false
-		}
-	}
-	return ok
+	return in.unevaluatedOK(s, s.unevaluatedProps, i, "unevaluatedProperties", "no members beyond those of the schema")
 }
 
 func (in *Instance) unevaluatedItemsOK(s *Schema, i int32) bool {
-	if s.unevaluatedItems.always {
+	return in.unevaluatedOK(s, s.unevaluatedItems, i, "unevaluatedItems", "no items beyond those of the schema")
+}
+
+// unevaluatedOK holds the children of node i that nothing else in s looked at
+// against rest, the schema of keyword.
+func (in *Instance) unevaluatedOK(s, rest *Schema, i int32, keyword, expected string) bool {
+	if rest.always {
 		return true
 	}
 	ok := true
@@ -38,10 +25,10 @@ func (in *Instance) unevaluatedItemsOK(s *Schema, i int32) bool {
 		if seen[c] {
 			continue
 		}
-		if s.unevaluatedItems.never {
-			ok = in.fail(s, c, "unevaluatedItems", "no items beyond those of the schema", "")
+		if rest.never {
+			ok = in.fail(s, c, keyword, expected, "")
 		} else {
-			ok = in.check(s.unevaluatedItems, c) && ok
+			ok = in.check(rest, c) && ok
 		}
 		if !ok && in.eval.errs == nil {
 			return false

@@ -124,24 +124,34 @@ var flowbitsKeyword = &Keyword{
 	},
 }
 
+// hostBits reads what xbits and hostbits begin with, the word and the name. It
+// is nil, without an error, for noalert.
+func hostBits(b *Builder, p []string, life time.Duration) (*bits, error) {
+	x := &bits{op: strings.ToLower(strings.TrimSpace(p[0])), expires: life, track: "ip_src"}
+	switch x.op {
+	case "noalert":
+		b.Prog.NoAlert = true
+		return nil, nil
+	case "set", "unset", "toggle", "isset", "isnotset":
+	default:
+		return nil, fmt.Errorf("unknown word %q", clip(x.op))
+	}
+	if len(p) < 2 || strings.TrimSpace(p[1]) == "" {
+		return nil, fmt.Errorf("expected a name")
+	}
+	x.names = [][]byte{[]byte(strings.TrimSpace(p[1]))}
+	return x, nil
+}
+
 var xbitsKeyword = &Keyword{
 	Name: "xbits",
 	Help: "xbits:set|unset|toggle|isset|isnotset,name,track ip_src|ip_dst|ip_pair[,expire SECONDS]: marks of a host",
 	Parse: func(b *Builder, o rule.Option) error {
 		p := strings.Split(o.Value, ",")
-		x := &bits{op: strings.ToLower(strings.TrimSpace(p[0])), expires: 30 * time.Second, track: "ip_src"}
-		switch x.op {
-		case "noalert":
-			b.Prog.NoAlert = true
-			return nil
-		case "set", "unset", "toggle", "isset", "isnotset":
-		default:
-			return fmt.Errorf("unknown word %q", clip(x.op))
+		x, err := hostBits(b, p, 30*time.Second)
+		if x == nil {
+			return err
 		}
-		if len(p) < 2 {
-			return fmt.Errorf("expected a name")
-		}
-		x.names = [][]byte{[]byte(strings.TrimSpace(p[1]))}
 		for _, s := range p[2:] {
 			key, value, _ := strings.Cut(strings.TrimSpace(s), " ")
 			switch value = strings.TrimSpace(value); strings.TrimSuffix(key, ":") {
@@ -170,19 +180,10 @@ var hostbitsKeyword = &Keyword{
 	Help: "hostbits:set|unset|toggle|isset|isnotset,name[,src|dst]: marks of a host",
 	Parse: func(b *Builder, o rule.Option) error {
 		p := strings.Split(o.Value, ",")
-		x := &bits{op: strings.ToLower(strings.TrimSpace(p[0])), expires: 5 * time.Minute, track: "ip_src"}
-		switch x.op {
-		case "noalert":
-			b.Prog.NoAlert = true
-			return nil
-		case "set", "unset", "toggle", "isset", "isnotset":
-		default:
-			return fmt.Errorf("unknown word %q", clip(x.op))
+		x, err := hostBits(b, p, 5*time.Minute)
+		if x == nil {
+			return err
 		}
-		if len(p) < 2 || strings.TrimSpace(p[1]) == "" {
-			return fmt.Errorf("expected a name")
-		}
-		x.names = [][]byte{[]byte(strings.TrimSpace(p[1]))}
 		if len(p) > 2 {
 			switch side := strings.TrimSpace(p[2]); side {
 			case "src":
