@@ -35,7 +35,7 @@ func parsePattern(s string) (pattern, error) {
 				return pattern{}, fmt.Errorf("path pattern %q: ** may stand only at the end", s)
 			}
 			p.rest = true
-		case len(seg) > 2 && seg[0] == '{' && seg[len(seg)-1] == '}':
+		case len(seg) > 2 && seg[0] == '{' && seg[len(seg)-1] == '}' && !strings.ContainsAny(seg[1:len(seg)-1], "*{}"):
 			p.segments = append(p.segments, anySegment)
 		case strings.ContainsAny(seg, "*{}"):
 			return pattern{}, fmt.Errorf("path pattern %q: segment %q: expected plain text, {name} for one segment, or ** at the end", s, seg)

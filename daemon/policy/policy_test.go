@@ -140,7 +140,7 @@ func TestPathPatterns(t *testing.T) {
 			t.Errorf("%s on %s: %v", c.pattern, c.path, got)
 		}
 	}
-	for _, bad := range []string{"x", "/a*", "/**/a", "/a//b", "/{a"} {
+	for _, bad := range []string{"/{a}-{b}", "/{}}", "x", "/a*", "/**/a", "/a//b", "/{a"} {
 		if _, err := parsePattern(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}

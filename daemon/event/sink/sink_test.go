@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -536,14 +537,15 @@ func TestAStalledDiskAndAStoppedServerDelayNoRecordAndDropsAreExact(t *testing.T
 		}
 	}
 	wait(t, "the good sink", func() bool { s := rec.Stats(); return s.Waiting == 0 && s.Sinks[2].Queued == 0 })
-	s := rec.Stats()
+	var s event.Stats
+	wait(t, "each record to be written, dropped or queued", func() bool {
+		s = rec.Stats() // a sink's own trouble is a record too, and may be on its way
+		return !slices.ContainsFunc(s.Sinks, func(k event.SinkStats) bool {
+			return s.Recorded != k.Written+k.Dropped+uint64(k.Queued)
+		})
+	})
 	if s.Lost != 0 || s.Sinks[2].Dropped != 0 {
 		t.Fatalf("the sink that works lost something: %+v", s)
-	}
-	for _, k := range s.Sinks {
-		if s.Recorded != k.Written+k.Dropped+uint64(k.Queued) {
-			t.Fatalf("%s: %d recorded, %+v", k.Name, s.Recorded, k)
-		}
 	}
 	if s.Sinks[0].Dropped < n/2 || s.Sinks[1].Dropped < n/2 {
 		t.Fatalf("%+v", s)
