@@ -20,7 +20,7 @@ make_tree() {
     mkdir -p build
     if [ ! -e "$cache" ]; then
         suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-        mmdebstrap --quiet --variant=minbase --include=systemd,dbus,nginx-light,curl,procps,iproute2 "$suite" "$cache.new" >/dev/null
+        mmdebstrap --quiet --format=tar --variant=minbase --include=systemd,dbus,nginx-light,curl,procps,iproute2 "$suite" "$cache.new" >/dev/null
         mv "$cache.new" "$cache"
     fi
     tree=$(mktemp -d /tmp/sallyport-install.XXXXXX)
