@@ -185,6 +185,14 @@ type num struct {
 	v int
 }
 
+// bits are all 64 of the number, as byte options compare and calculate.
+func (n num) bits(c *Cursor) uint64 {
+	if n.v > 0 {
+		return uint64(c.Vars[n.v-1])
+	}
+	return uint64(n.n)
+}
+
 func (n num) value(c *Cursor) int {
 	if n.v > 0 {
 		x := c.Vars[n.v-1]

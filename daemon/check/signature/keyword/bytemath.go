@@ -19,10 +19,7 @@ func (m *byteMath) Match(c *Cursor) bool {
 	if !ok {
 		return false
 	}
-	r := uint64(m.rvalue.n)
-	if m.rvalue.v > 0 {
-		r = uint64(c.Vars[m.rvalue.v-1])
-	}
+	r := m.rvalue.bits(c)
 	switch m.oper {
 	case "+":
 		v += r

@@ -19,10 +19,7 @@ func (t *byteTest) Match(c *Cursor) bool {
 	if !ok {
 		return false
 	}
-	w := uint64(t.value.n)
-	if t.value.v > 0 {
-		w = uint64(c.Vars[t.value.v-1])
-	}
+	w := t.value.bits(c)
 	switch t.op {
 	case '<':
 		ok = v < w
