@@ -38,9 +38,8 @@ func (n NGINX) Reload() error {
 	return nil
 }
 
-const workerTitle = "nginx: worker process"
-
-// workers are the pids of the running NGINX's workers, by its pid file.
+// workers are the pids of the running NGINX's workers, by its pid file. A
+// worker just begun still has its master's title.
 func (n NGINX) workers() (pids []string) {
 	b, err := os.ReadFile(n.pidFile())
 	if err != nil {
@@ -52,7 +51,7 @@ func (n NGINX) workers() (pids []string) {
 	}
 	b, _ = os.ReadFile("/proc/" + master + "/task/" + master + "/children")
 	for _, pid := range strings.Fields(string(b)) {
-		if title(pid) == workerTitle {
+		if !strings.HasPrefix(title(pid), "nginx: cache ") {
 			pids = append(pids, pid)
 		}
 	}
@@ -81,7 +80,7 @@ func (n NGINX) pidFile() string {
 // that is told to end names itself "worker process is shutting down".
 func accepting(pids []string) bool {
 	for _, pid := range pids {
-		if title(pid) == workerTitle {
+		if t := title(pid); t != "" && !strings.HasSuffix(t, "is shutting down") {
 			return true
 		}
 	}
